@@ -1,0 +1,222 @@
+"""The contracts as calls and answers: compiled artifacts, calldata, log topics, named reverts.
+
+The ABI and bytecode are generated from `contracts/` and shipped in the wheel. What runs often is
+encoded by hand; `tests/chain/test_contracts.py` holds each encoding against eth-abi and the ABI.
+Does no I/O beyond reading the artifacts: `deploy`, `replay` and `logs` talk to the node.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import orjson
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
+from eth_abi.exceptions import DecodingError
+
+from token_ledger.core.address import DEPLOYMENT_PROXY, create2, to_checksum
+from token_ledger.core.hashing import address_word, keccak, string_tail, word
+from token_ledger.core.types import Batch, Token
+
+TOKEN_CONTRACT = "LedgerToken"  # noqa: S105 - no password
+
+TRANSFER_TOPIC = keccak(b"Transfer(address,address,uint256)")
+BATCH_REPLAYED_TOPIC = keccak(b"BatchReplayed(uint64,bytes32,bytes32,uint64,uint32)")
+
+_BATCH_TUPLE = "(uint64,bytes32,uint64,uint32,bytes32,bytes32,uint256,uint64)"
+
+
+def selector(signature: str) -> bytes:
+    """Return the first four bytes of the keccak of a function's or an error's signature."""
+    return keccak(signature.encode("ascii"))[:4]
+
+
+REPLAY_SELECTOR = selector(f"replay({_BATCH_TUPLE},bytes,bytes)")
+HEAD_CALL = selector("head()")
+TOKEN_UID_CALL = selector("tokenUid()")
+SEALER_CALL = selector("sealer()")
+FINALIZED_CALL = selector("finalized()")
+TOTAL_SUPPLY_CALL = selector("totalSupply()")
+_DIGEST_OF = selector("digestOf(uint64)")
+_BALANCE_OF = selector("balanceOf(address)")
+_ERROR_STRING = selector("Error(string)")
+_PANIC = selector("Panic(uint256)")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One compiled contract, as `npm run artifacts` wrote it."""
+
+    name: str
+    abi: tuple[dict[str, Any], ...]
+    bytecode: bytes
+    runtime: bytes
+    immutables: tuple[tuple[int, int], ...]
+    """Where, in `runtime`, constructor arguments are filled in: (start, length) in bytes."""
+
+
+@cache
+def artifact(name: str) -> Artifact:
+    """Return a compiled contract of this release by its name."""
+    path = importlib.resources.files("token_ledger.chain") / "artifacts" / f"{name}.json"
+    document = orjson.loads(path.read_bytes())
+    places = [
+        (place["start"], place["length"])
+        for group in document["immutableReferences"]
+        for place in group
+    ]
+    return Artifact(
+        name=document["contractName"],
+        abi=tuple(document["abi"]),
+        bytecode=bytes.fromhex(document["bytecode"][2:]),
+        runtime=bytes.fromhex(document["deployedBytecode"][2:]),
+        immutables=tuple(sorted(places)),
+    )
+
+
+def masked_code(code: bytes, immutables: tuple[tuple[int, int], ...]) -> bytes:
+    """Return runtime code with zeros in the places of its immutables."""
+    masked = bytearray(code)
+    for start, length in immutables:
+        masked[start : start + length] = bytes(len(masked[start : start + length]))
+    return bytes(masked)
+
+
+def is_our_code(code: bytes, name: str = TOKEN_CONTRACT) -> bool:
+    """Return whether runtime code is exactly this release's, whatever its immutables hold."""
+    ours = artifact(name)
+    if len(code) != len(ours.runtime):
+        return False
+    return masked_code(code, ours.immutables) == masked_code(ours.runtime, ours.immutables)
+
+
+# --- calldata
+
+
+def init_code(token: Token, operator: bytes) -> bytes:
+    """Return the token contract's creation code with its constructor's arguments."""
+    arguments = abi_encode(
+        ["string", "string", "uint8", "bytes32", "address"],
+        [token.name, token.symbol, token.decimals, token.ledger_uid, to_checksum(operator)],
+    )
+    return artifact(TOKEN_CONTRACT).bytecode + arguments
+
+
+def token_address(token: Token, operator: bytes) -> bytes:
+    """Return where the token's contract is deployed: the same address on every chain."""
+    return create2(DEPLOYMENT_PROXY, token.uid, keccak(init_code(token, operator)))
+
+
+def deployment_calldata(token: Token, operator: bytes) -> bytes:
+    """Return what the deployment proxy is sent: the salt, then the creation code."""
+    return token.uid + init_code(token, operator)
+
+
+def replay_calldata(batch: Batch) -> bytes:
+    """Return the calldata of `replay` for a signed batch (Solidity ABI, by hand: hot path)."""
+    assert batch.signature is not None, "only signed batches are replayed"
+    header = batch.header
+    rows = string_tail(batch.rows)
+    head_bytes = 10 * 32
+    return b"".join(
+        (
+            REPLAY_SELECTOR,
+            word(header.number),
+            header.parent,
+            word(header.first_seq),
+            word(header.count),
+            header.entries_root,
+            header.rows_hash,
+            word(header.total_supply),
+            word(header.sealed_at),
+            word(head_bytes),
+            word(head_bytes + len(rows)),
+            rows,
+            string_tail(batch.signature),
+        )
+    )
+
+
+def digest_of_calldata(number: int) -> bytes:
+    """Return the calldata of `digestOf(number)`."""
+    return _DIGEST_OF + word(number)
+
+
+def balance_of_calldata(address: bytes) -> bytes:
+    """Return the calldata of `balanceOf(address)`."""
+    return _BALANCE_OF + address_word(address)
+
+
+# --- reverts
+
+_HINTS: Mapping[str, str] = {
+    "InvalidSignature": "the batch is not signed by the contract's sealer, or was altered",
+    "UnexpectedRowsHash": "the rows are not those that were sealed",
+    "UnexpectedTotalSupply": "the rows do not give the sealed supply",
+    "UnexpectedNumber": "the contract stands elsewhere: somebody replayed meanwhile; run it again",
+    "UnexpectedParent": "the contract holds another history: a copy of this ledger replayed there",
+    "UnexpectedFirstSeq": "the contract stands elsewhere; run it again",
+    "AlreadyFinalized": "the token has left the ledger; nothing is replayed any more",
+    "Overdrawn": "a row takes more than its account has at that moment: the batch was altered",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """Why a call failed: the name of a typed error and its arguments, as JSON-ready values."""
+
+    name: str
+    arguments: dict[str, object]
+
+    def __str__(self) -> str:
+        inner = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.name}({inner})"
+
+    @property
+    def hint(self) -> str | None:
+        """What the error probably means, where that is known."""
+        return _HINTS.get(self.name)
+
+
+@cache
+def _errors() -> dict[bytes, dict[str, Any]]:
+    return {
+        selector(f"{item['name']}({','.join(part['type'] for part in item['inputs'])})"): item
+        for name in (TOKEN_CONTRACT,)
+        for item in artifact(name).abi
+        if item["type"] == "error"
+    }
+
+
+def decode_revert(data: bytes | None) -> Revert:
+    """Return why a call failed from its revert data; never raises."""
+    if not data:
+        return Revert("Reverted", {"data": "none"})
+    unknown = Revert("Reverted", {"data": "0x" + data[:100].hex()})
+    try:
+        if data[:4] == _ERROR_STRING:
+            return Revert("Error", {"message": abi_decode(["string"], data[4:])[0]})
+        if data[:4] == _PANIC:
+            return Revert("Panic", {"code": hex(abi_decode(["uint256"], data[4:])[0])})
+        error = _errors().get(data[:4])
+        if error is None:
+            return unknown
+        values = abi_decode([part["type"] for part in error["inputs"]], data[4:])
+    except (DecodingError, UnicodeDecodeError, OverflowError):
+        return unknown
+    names = [part["name"] for part in error["inputs"]]
+    return Revert(
+        error["name"], {name: _shown(value) for name, value in zip(names, values, strict=True)}
+    )
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, str) and len(value) == 42 and value.startswith("0x"):
+        return to_checksum(bytes.fromhex(value[2:]))
+    return str(value) if isinstance(value, int) and value >= 2**53 else value

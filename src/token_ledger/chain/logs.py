@@ -1,0 +1,286 @@
+"""Transfer logs of a contract, fetched by adaptive ranges and decoded strictly, by the column.
+
+A whole answer is decoded with a handful of C-speed passes: hexadecimal columns are joined, checked
+and converted at once. A log of another address, out of range, out of order or of a wrong type means
+that the node did not answer the question: RpcError. A Transfer of another shape (ERC-721 has four
+topics) is counted and skipped. Does not store: `ingest` does.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from token_ledger.chain.contracts import BATCH_REPLAYED_TOPIC, TRANSFER_TOPIC
+from token_ledger.chain.rpc import NodeError, Rpc, TooLargeError, decode_data, decode_quantity
+from token_ledger.core.transfers import BlockHeader, ChainRange, ReplayedBatch, TransferColumns
+from token_ledger.errors import RpcError
+
+LOGS_TARGET = 20_000
+"""Ranges grow and shrink towards this many logs an answer: about 12 MB of JSON."""
+RANGE_START, RANGE_MAX = 8, 100_000
+_GROW_AFTER = 32
+_LOG_INDEX_BITS = 32
+_INDEX_MAX = 1 << 31
+_SECONDS_MAX = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that a database column holds
+_METHOD = "eth_getLogs"
+_TRANSFER = "0x" + TRANSFER_TOPIC.hex()
+_BATCH_REPLAYED = "0x" + BATCH_REPLAYED_TOPIC.hex()
+
+Log = dict[str, Any]
+
+
+class LogReader:
+    """Reads one contract's logs range by range; learns from the answers how much to ask for."""
+
+    def __init__(self, rpc: Rpc, address: bytes, *, replayed: bool) -> None:
+        """`replayed`: also read BatchReplayed logs, as a ledger's own contract has them."""
+        self._rpc = rpc
+        self._address = "0x" + address.hex()
+        topics = [_TRANSFER, _BATCH_REPLAYED] if replayed else [_TRANSFER]
+        self._filter = {"address": self._address, "topics": [topics]}
+        self._size = RANGE_START
+        self._ceiling = RANGE_MAX
+        self._successes = 0
+
+    def read(self, from_block: int, head: int) -> ChainRange:
+        """Return the next range from `from_block`, at most up to `head`.
+
+        Raises RpcError when even one block cannot be had, or the chain changed in between.
+        """
+        while True:
+            to_block = min(from_block + self._size - 1, head)
+            try:
+                logs = self._rpc.call(_METHOD, [self._range(from_block, to_block)])
+            except (NodeError, TooLargeError):
+                if to_block == from_block:
+                    raise
+                self._size = max(1, (to_block - from_block + 1) // 2)
+                self._ceiling, self._successes = self._size, 0
+                continue
+            with self._rpc.decoding(_METHOD):
+                found = decode_logs(
+                    logs, address=self._address, from_block=from_block, to_block=to_block
+                )
+            self._adapt(len(logs))
+            return self._with_headers(found, from_block, to_block)
+
+    def _range(self, from_block: int, to_block: int) -> dict[str, Any]:
+        return {**self._filter, "fromBlock": hex(from_block), "toBlock": hex(to_block)}
+
+    def _adapt(self, logs: int) -> None:
+        self._successes += 1
+        if self._successes % _GROW_AFTER == 0:  # the node may have been busy: try more again
+            self._ceiling = min(2 * self._ceiling, RANGE_MAX)
+        if logs > LOGS_TARGET:
+            self._size = max(1, self._size // 2)
+        elif logs * 2 <= LOGS_TARGET:
+            self._size = min(2 * self._size, self._ceiling)
+
+    def _with_headers(self, found: DecodedLogs, from_block: int, to_block: int) -> ChainRange:
+        """Add the headers of the blocks that matter; each must be the one that its logs name."""
+        transfers, batches, skipped = found
+        named = dict(zip(transfers.block_number, transfers.block_hash, strict=True))
+        named |= {batch.block_number: batch.block_hash for batch in batches}
+        numbers = sorted({from_block, to_block, *named})
+        headers = read_headers(self._rpc, numbers)
+        for header in headers:
+            if named.get(header.number, header.hash) != header.hash:
+                raise RpcError(
+                    f"block {header.number} changed while its logs were read at {self._rpc.shown}",
+                    hint="the chain reorganised; run it again",
+                )
+        return ChainRange(
+            from_block=from_block,
+            to_block=to_block,
+            to_hash=headers[-1].hash,
+            parent_hash=headers[0].parent_hash,
+            transfers=transfers,
+            batches=batches,
+            blocks=headers,
+            skipped=skipped,
+        )
+
+
+def read_headers(rpc: Rpc, numbers: Sequence[int]) -> list[BlockHeader]:
+    """Return block headers by number, in the same order. Raises RpcError for an unknown block."""
+    method = "eth_getBlockByNumber"
+    answers = rpc.batch([(method, [hex(number), False]) for number in numbers])
+    with rpc.decoding(method):
+        return [
+            decode_header(answer, number) for answer, number in zip(answers, numbers, strict=True)
+        ]
+
+
+def decode_header(answer: Any, number: int) -> BlockHeader:
+    """Return a block's header; raises ValueError, TypeError or KeyError for anything else."""
+    if answer is None:
+        raise ValueError(f"block {number} is unknown there")
+    if decode_quantity(answer["number"]) != number:
+        raise ValueError(f"another block than {number}")
+    seconds = decode_quantity(answer["timestamp"])
+    if seconds > _SECONDS_MAX:
+        raise ValueError(f"the timestamp of block {number} is out of range")
+    return BlockHeader(
+        number=number,
+        hash=decode_data(answer["hash"], size=32),
+        parent_hash=decode_data(answer["parentHash"], size=32),
+        timestamp=seconds * 1_000_000,
+    )
+
+
+# --- decoding
+
+DecodedLogs = tuple[TransferColumns, list[ReplayedBatch], int]
+"""Transfers, BatchReplayed logs, and how many Transfer logs are of another standard."""
+
+
+def decode_logs(logs: Any, *, address: str, from_block: int, to_block: int) -> DecodedLogs:
+    """Return the transfers and replayed batches of one answer to `eth_getLogs`.
+
+    `address` in lower-case hex. Raises ValueError, TypeError or KeyError unless every log is one
+    that was asked for: of this address, within the range, in chain order, none twice.
+    """
+    if not isinstance(logs, list):
+        raise TypeError("not a list of logs")
+    if not logs:
+        return TransferColumns(), [], 0
+    if {log["address"].lower() for log in logs} != {address}:
+        raise ValueError("a log is of another address than was asked for")
+    if any(log.get("removed") for log in logs):
+        raise ValueError("a log is of an orphaned block")
+    block_number = _quantities([log["blockNumber"] for log in logs])
+    log_index = _quantities([log["logIndex"] for log in logs])
+    keys = [
+        number << _LOG_INDEX_BITS | index
+        for number, index in zip(block_number, log_index, strict=True)
+    ]
+    if keys != sorted(set(keys)):
+        raise ValueError("logs are out of order, or one comes twice")
+    if max(log_index) >= _INDEX_MAX:
+        raise ValueError("a log index is out of range")
+    if block_number[0] < from_block or block_number[-1] > to_block:
+        raise ValueError("a log is outside the range that was asked for")
+    shapes = [(log["topics"][0], len(log["topics"])) for log in logs]
+    if set(shapes) == {(_TRANSFER, 3)} and {len(log["data"]) for log in logs} == {66}:
+        return _columns(logs, block_number, log_index), [], 0
+    return _decode_mixed(logs, shapes, block_number, log_index, keys)
+
+
+def _decode_mixed(
+    logs: list[Log],
+    shapes: list[tuple[Any, int]],
+    block_number: list[int],
+    log_index: list[int],
+    keys: list[int],
+) -> DecodedLogs:
+    if any(topic not in (_TRANSFER, _BATCH_REPLAYED) for topic, _ in shapes):
+        raise ValueError("a log is of another event than was asked for")
+    places = [
+        i
+        for i, shape in enumerate(shapes)
+        if shape == (_TRANSFER, 3) and len(logs[i]["data"]) == 66
+    ]
+    transfers = _columns(
+        [logs[i] for i in places], [block_number[i] for i in places], [log_index[i] for i in places]
+    )
+    transfer_keys = [keys[i] for i in places]
+    batches: list[ReplayedBatch] = []
+    for i, (topic, _) in enumerate(shapes):
+        if topic == _BATCH_REPLAYED:
+            batch = _decode_batch(logs[i], block_number[i], log_index[i])
+            _assign_seqs(transfers, transfer_keys, batch, keys[i])
+            batches.append(batch)
+    return transfers, batches, len(logs) - len(places) - len(batches)
+
+
+def _decode_batch(log: Log, block_number: int, log_index: int) -> ReplayedBatch:
+    topics, data = log["topics"], decode_data(log["data"], size=96)
+    if len(topics) != 3:
+        raise ValueError("a BatchReplayed log has three topics")
+    return ReplayedBatch(
+        block_number=block_number,
+        block_hash=decode_data(log["blockHash"], size=32),
+        log_index=log_index,
+        tx_hash=decode_data(log["transactionHash"], size=32),
+        number=_uint64(decode_data(topics[1], size=32)),
+        digest=decode_data(topics[2], size=32),
+        entries_root=data[:32],
+        first_seq=_uint64(data[32:64]),
+        count=_uint64(data[64:]),
+    )
+
+
+def _uint64(raw: bytes) -> int:
+    number = int.from_bytes(raw, "big")
+    if number >= 1 << 63:  # what a database's bigint holds; no ledger counts further
+        raise ValueError(f"{number} is no number of a batch")
+    return number
+
+
+def _assign_seqs(
+    transfers: TransferColumns, keys: list[int], batch: ReplayedBatch, key: int
+) -> None:
+    """Give the transfers that a replay made their `seq`: the `count` logs right before it."""
+    end = bisect_left(keys, key)
+    start = end - batch.count
+    if start < 0 or keys[start] != key - batch.count:
+        return  # not as our contract does it: left without `seq`, which `reconcile` reports
+    if {transfers.tx_hash[start], transfers.tx_hash[end - 1]} != {batch.tx_hash}:
+        return
+    transfers.seq[start:end] = range(batch.first_seq, batch.first_seq + batch.count)
+
+
+def _columns(logs: list[Log], block_number: list[int], log_index: list[int]) -> TransferColumns:
+    topics = [log["topics"] for log in logs]
+    tx_index = _quantities([log["transactionIndex"] for log in logs])
+    if max(tx_index, default=0) >= _INDEX_MAX:
+        raise ValueError("a transaction index is out of range")
+    return TransferColumns(
+        block_number=block_number,
+        block_hash=_repeated([log["blockHash"] for log in logs], _hash),
+        log_index=log_index,
+        tx_hash=_repeated([log["transactionHash"] for log in logs], _hash),
+        tx_index=tx_index,
+        from_address=_addresses([topic[1] for topic in topics]),
+        to_address=_addresses([topic[2] for topic in topics]),
+        value=_words([log["data"] for log in logs])[1],
+        seq=[None] * len(logs),
+    )
+
+
+def _hash(text: Any) -> bytes:
+    return decode_data(text, size=32)
+
+
+def _repeated(texts: list[Any], decode: Callable[[Any], Any]) -> list[Any]:
+    """Decode a column in which values repeat: each distinct one once."""
+    decoded = {text: decode(text) for text in set(texts)}
+    return [decoded[text] for text in texts]
+
+
+def _quantities(texts: list[Any]) -> list[int]:
+    return _repeated(texts, decode_quantity)
+
+
+def _words(texts: Sequence[str]) -> tuple[bytes, list[bytes]]:
+    """Return a column of 32-byte words, joined and one by one; raises ValueError."""
+    n = len(texts)
+    if any(length != 66 for length in set(map(len, texts))):
+        raise ValueError("a word is not 32 bytes")
+    joined = "".join(texts)
+    if joined[0::66].count("0") != n or joined[1::66].count("x") != n:
+        raise ValueError("a word does not begin with 0x")
+    raw = bytes.fromhex(joined.replace("0x", ""))
+    if len(raw) != 32 * n:
+        raise ValueError("a word is not hexadecimal")
+    return raw, [raw[i : i + 32] for i in range(0, 32 * n, 32)]
+
+
+def _addresses(texts: Sequence[str]) -> list[bytes]:
+    raw, _ = _words(texts)
+    n = len(texts)
+    if any(raw[k::32].count(0) != n for k in range(12)):
+        raise ValueError("a topic is wider than an address")
+    return [raw[i : i + 20] for i in range(12, 32 * n, 32)]

@@ -1,0 +1,350 @@
+"""JSON-RPC over HTTP: one connection kept alive, answers read by orjson, every failure an RpcError.
+
+web3.py's formatters cost 10 to 30 times the call itself, and its errors come in four unrelated
+types; hence this small client. Whatever goes wrong (refused connection, time-out, HTML, null,
+error object, wrong type) is raised as `RpcError` naming the method and the node, never the
+credentials or keys that its URL may carry. Does not know contracts: `contracts` and `logs` do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+import urllib3
+
+from token_ledger.errors import RpcError
+
+Call = tuple[str, Sequence[Any]]
+"""One call of a batch: method and parameters."""
+
+TIMEOUT_S = 30.0
+ATTEMPTS_MAX = 4
+RETRY_AFTER_MAX_S = 60.0
+ANSWER_BYTES_MAX = 1 << 30
+_BACKOFF_S = 0.2
+_CHUNK_BYTES = 1 << 20
+_BUSY = frozenset({429, 502, 503, 504})
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
+# Sent twice, these may act twice. (A raw transaction is signed: its hash makes it idempotent.)
+_ACTS = re.compile(r"eth_sendTransaction|(anvil|evm|hardhat)_.*")
+
+
+class NodeError(RpcError):
+    """The node answered with a JSON-RPC error object: `rpc_code`, its text, and `data`, if any."""
+
+    def __init__(self, message: str, *, rpc_code: int, text: str, data: bytes | None) -> None:
+        super().__init__(message)
+        self.rpc_code = rpc_code
+        self.text = text
+        self.data = data
+
+
+class TooLargeError(RpcError):
+    """The request took too long or its answer is too large: ask for less at once."""
+
+
+def shown_url(url: str) -> str:
+    """Return the URL without what may be secret: user, password, path, query."""
+    parts = urlsplit(url)
+    host = parts.hostname or "?"
+    host = f"[{host}]" if ":" in host else host
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ""
+    return f"{parts.scheme}://{host}{port}{'/…' if parts.path.strip('/') or parts.query else ''}"
+
+
+class Rpc:
+    """One node. Not thread-safe: one connection, one caller."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        attempts_max: int = ATTEMPTS_MAX,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        parts = urlsplit(url)
+        self.shown = shown_url(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise RpcError(
+                f"not the URL of a node: {self.shown}", hint="give http:// or https:// and a host"
+            )
+        self._url = url
+        self._timeout_s = timeout_s
+        self._attempts_max = attempts_max
+        self._sleep = sleep
+        self._session = requests.Session()
+        # Proxies and .netrc are for the network; looking them up costs more than a local call.
+        self._session.trust_env = parts.hostname not in _LOOPBACK
+        self._session.headers["Content-Type"] = "application/json"
+        self._id = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def __enter__(self) -> Rpc:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- calls
+
+    def call(self, method: str, params: Sequence[Any] = ()) -> Any:
+        """Return the `result` of one call as JSON gives it; it may be None.
+
+        Raises NodeError for an error object, RpcError for anything else that is no answer.
+        """
+        request = self._request(method, params)
+        answer = self._post(orjson.dumps(request), method, retry=_ACTS.fullmatch(method) is None)
+        if not isinstance(answer, dict) or answer.get("id") != request["id"]:
+            raise self._error(method, "the answer is not the one to our question")
+        return self._result(method, answer)
+
+    def batch(self, calls: Sequence[Call], *, size: int = 100) -> list[Any]:
+        """Return the results of many calls in their order, `size` of them in a request.
+
+        Raises NodeError for the first call that the node refuses.
+        """
+        results: list[Any] = []
+        for start in range(0, len(calls), size):
+            results += self._batch(calls[start : start + size])
+        for result in results:
+            if isinstance(result, NodeError):
+                raise result
+        return results
+
+    def batch_settled(self, calls: Sequence[Call], *, size: int = 100) -> list[Any]:
+        """Return as `batch`, but with a NodeError in the place of a call that was refused."""
+        results: list[Any] = []
+        for start in range(0, len(calls), size):
+            results += self._batch(calls[start : start + size])
+        return results
+
+    def _batch(self, calls: Sequence[Call]) -> list[Any]:
+        requests_ = [self._request(method, params) for method, params in calls]
+        method = f"batch of {calls[0][0]}"
+        retry = not any(_ACTS.fullmatch(name) for name, _ in calls)
+        answer = self._post(orjson.dumps(requests_), method, retry=retry)
+        if isinstance(answer, dict):  # a node that refuses the batch as a whole
+            self._result(method, answer)
+        if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+            raise self._error(method, "the answer to a batch is not a list")
+        by_id = {item.get("id"): item for item in answer}
+        results: list[Any] = []
+        for request in requests_:
+            item = by_id.get(request["id"])
+            if item is None:
+                raise self._error(method, "an answer is missing")
+            try:
+                results.append(self._result(request["method"], item))
+            except NodeError as error:
+                results.append(error)
+        return results
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        self._id += 1
+        return {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}
+
+    # --- typed answers
+
+    def quantity(self, method: str, params: Sequence[Any] = ()) -> int:
+        """Return the result of one call as a non-negative int."""
+        with self.decoding(method):
+            return decode_quantity(self.call(method, params))
+
+    def data(self, method: str, params: Sequence[Any] = (), *, size: int | None = None) -> bytes:
+        """Return the result of one call as bytes, exactly `size` of them where it is given."""
+        with self.decoding(method):
+            return decode_data(self.call(method, params), size=size)
+
+    @contextlib.contextmanager
+    def decoding(self, method: str) -> Iterator[None]:
+        """Turn what goes wrong while an answer is decoded into an RpcError that names `method`."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise self._error(method, f"the answer is not as it should be: {what[:200]}") from None
+
+    # --- the wire
+
+    def _post(self, body: bytes, method: str, *, retry: bool) -> Any:
+        """Return the decoded JSON answer; waits and tries again where that is safe."""
+        for attempt in range(1, self._attempts_max + 1):
+            last = attempt == self._attempts_max
+            try:
+                status, headers, content = self._exchange(body)
+            except (requests.Timeout, urllib3.exceptions.TimeoutError):
+                # Not repeated: what took too long once will again, and the caller can ask for less.
+                raise TooLargeError(
+                    f"{method} at {self.shown}: no answer within {self._timeout_s:g} s",
+                    hint="the node is slow or overloaded",
+                ) from None
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                if last or not (retry or _never_sent(error)):
+                    raise self._error(method, _reason(error), hint="is the node running?") from None
+                self._sleep(_backoff_s(attempt))
+                continue
+            if status in _BUSY and not last and (retry or status == 429):
+                self._sleep(self._pause_s(headers, attempt, method))
+                continue
+            answer = self._decode(content)
+            if status == 200 and answer is not None:
+                return answer
+            if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+                return answer | {"id": self._id}
+            if status >= 500 and retry and not last:
+                self._sleep(_backoff_s(attempt))
+                continue
+            raise self._refused(method, status, content)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _exchange(self, body: bytes) -> tuple[int, Any, bytes]:
+        """Return status, headers and body of one HTTP exchange, bounded in time and size."""
+        deadline = time.monotonic() + self._timeout_s
+        response = self._session.post(
+            self._url, data=body, timeout=self._timeout_s, stream=True, allow_redirects=False
+        )
+        try:
+            content = b"".join(self._chunks(response, deadline))
+            response.raw.release_conn()
+        except BaseException:
+            response.close()
+            raise
+        return response.status_code, response.headers, content
+
+    def _chunks(self, response: requests.Response, deadline: float) -> Iterator[bytes]:
+        # requests reads in 10 kB pieces; a large answer of logs is read several times as fast so.
+        size = 0
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            size += len(chunk)
+            if size > ANSWER_BYTES_MAX:
+                raise TooLargeError(f"{self.shown} answers more than {ANSWER_BYTES_MAX} bytes")
+            if time.monotonic() > deadline:
+                raise requests.Timeout
+            yield chunk
+
+    def _pause_s(self, headers: Any, attempt: int, method: str) -> float:
+        asked = _retry_after_s(headers.get("Retry-After"))
+        if asked is None:
+            return _backoff_s(attempt)
+        if asked > RETRY_AFTER_MAX_S:
+            raise self._error(method, f"the node asks to wait {asked:.0f} s", hint="try later")
+        return asked
+
+    @staticmethod
+    def _decode(content: bytes) -> Any:
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            return None
+
+    def _result(self, method: str, answer: dict[str, Any]) -> Any:
+        error = answer.get("error")
+        if error is not None:
+            raise self._node_error(method, error)
+        if "result" not in answer:
+            raise self._error(method, "the answer has neither result nor error")
+        return answer["result"]
+
+    def _node_error(self, method: str, error: Any) -> NodeError:
+        fields = error if isinstance(error, dict) else {"message": str(error)}
+        code = fields.get("code")
+        text = str(fields.get("message"))[:500]
+        data = fields.get("data")
+        raw: bytes | None = None
+        if isinstance(data, str) and data.startswith("0x"):
+            with contextlib.suppress(ValueError):
+                raw = bytes.fromhex(data[2:])
+        code = code if isinstance(code, int) else 0
+        return NodeError(f"{method} at {self.shown}: {text}", rpc_code=code, text=text, data=raw)
+
+    def _refused(self, method: str, status: int, content: bytes) -> RpcError:
+        if status == 429:
+            return self._error(method, "too many requests (HTTP 429)", hint="try later")
+        head = " ".join(content[:120].decode("utf-8", "replace").split())
+        kind = "HTML" if head[:1] == "<" else "no JSON"
+        return self._error(
+            method, f"HTTP {status} and {kind}", hint="is this the URL of a JSON-RPC node?"
+        )
+
+    def _error(self, method: str, what: str, *, hint: str | None = None) -> RpcError:
+        return RpcError(f"{method} at {self.shown}: {what}", hint=hint)
+
+
+def _never_sent(error: Exception) -> bool:
+    return isinstance(error, requests.ConnectionError) and "NewConnectionError" in repr(error)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, without the URL that requests puts into its messages."""
+    text = repr(error)
+    if "NameResolution" in text or "getaddrinfo" in text:
+        return "the host name is unknown"
+    if "refused" in text:
+        return "the connection was refused"
+    return f"the connection failed ({type(error).__name__})"
+
+
+def _backoff_s(attempt: int) -> float:
+    return _BACKOFF_S * float(1 << (attempt - 1)) * (1 + random.random() / 4)  # noqa: S311
+
+
+def _retry_after_s(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3), or None."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        moment = email.utils.parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    pause_s: float = moment.timestamp() - time.time()
+    return max(0.0, pause_s)
+
+
+# --- decoders: strict, and small enough to be fast
+
+
+def decode_quantity(value: Any) -> int:
+    """Return a JSON-RPC quantity as int; raises ValueError for anything else."""
+    if not isinstance(value, str) or _QUANTITY.fullmatch(value) is None:
+        raise ValueError(f"{value!r:.80} is not a quantity")
+    return int(value, 16)
+
+
+def decode_data(value: Any, *, size: int | None = None) -> bytes:
+    """Return JSON-RPC data as bytes; raises ValueError for anything else or another size."""
+    if not isinstance(value, str) or value[:2] != "0x":
+        raise ValueError(f"{value!r:.80} is not hexadecimal data")
+    raw = bytes.fromhex(value[2:])
+    if 2 * len(raw) + 2 != len(value) or (size is not None and len(raw) != size):
+        raise ValueError(f"{value!r:.80} is not {size or 'whole'} bytes of hexadecimal data")
+    return raw
+
+
+def hex_data(raw: bytes) -> str:
+    """Return bytes as JSON-RPC data."""
+    return "0x" + raw.hex()

@@ -1,0 +1,88 @@
+"""The id of an entry, and what it commits to (design section 4; docs/spec.md, "Entry").
+
+    id    = EIP-712 digest of Entry(from, to, value, nonce, ref) under the token's domain
+    nonce = keccak256(abi.encode(ledger_secret, idempotency_key))
+    salt  = keccak256(abi.encode(ledger_secret, nonce))
+    ref   = keccak256(abi.encode(salt, reason, reference_type, reference_id, memo, metadata))
+
+No chain id, no timestamp, no position: the same entry keeps its id on every chain and for ever.
+"""
+
+from __future__ import annotations
+
+from token_ledger.core.hashing import domain_separator, encode_tuple, keccak, word
+from token_ledger.core.types import ZERO_HASH, Entry, Texts
+
+ENTRY_TYPE_HASH = keccak(b"Entry(address from,address to,uint256 value,bytes32 nonce,bytes32 ref)")
+_PAD = b"\0" * 12
+
+
+def token_uid(ledger_uid: bytes, *, symbol: str, name: str, decimals: int) -> bytes:
+    """Return the token's uid, 32 bytes: the salt of its EIP-712 domain on every chain."""
+    return keccak(encode_tuple(ledger_uid, symbol, name, word(decimals)))
+
+
+def entry_nonce(ledger_secret: bytes, idempotency_key: str) -> bytes:
+    """Return the nonce, 32 bytes, unique per token: the public face of the idempotency key."""
+    return keccak(encode_tuple(ledger_secret, idempotency_key))
+
+
+def ref_salt(ledger_secret: bytes, nonce: bytes) -> bytes:
+    """Return the salt of an entry's `ref`, 32 bytes."""
+    return keccak(ledger_secret + nonce)
+
+
+def metadata_hash(metadata: str | None) -> bytes:
+    """Return the keccak of RFC 8785 text, or zero when there is no metadata."""
+    return ZERO_HASH if metadata is None else keccak(metadata.encode("utf-8"))
+
+
+def entry_ref(salt: bytes, texts: Texts) -> bytes:
+    """Return `ref`, 32 bytes: the salted commitment to an entry's texts."""
+    return keccak(
+        encode_tuple(
+            salt,
+            texts.reason,
+            texts.reference_type,
+            texts.reference_id,
+            texts.memo,
+            metadata_hash(texts.metadata),
+        )
+    )
+
+
+class EntryHasher:
+    """Computes entry ids of one token: the domain separator is hashed once, not a million times."""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, token_uid: bytes) -> None:
+        self._prefix = b"\x19\x01" + domain_separator(token_uid)
+
+    def id(
+        self, *, from_address: bytes, to_address: bytes, value: int, nonce: bytes, ref: bytes
+    ) -> bytes:
+        """Return the entry's id, 32 bytes. Addresses of 20 bytes; `value` in base units."""
+        struct = b"".join(
+            (
+                ENTRY_TYPE_HASH,
+                _PAD,
+                from_address,
+                _PAD,
+                to_address,
+                value.to_bytes(32, "big"),
+                nonce,
+                ref,
+            )
+        )
+        return keccak(self._prefix + keccak(struct))
+
+    def recompute(self, entry: Entry) -> bytes:
+        """Return the id that the entry's other fields demand."""
+        return self.id(
+            from_address=entry.from_address,
+            to_address=entry.to_address,
+            value=entry.value,
+            nonce=entry.nonce,
+            ref=entry.ref,
+        )

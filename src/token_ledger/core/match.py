@@ -1,0 +1,250 @@
+"""What differs between a batch's entries and its transfers, said as findings. Pure.
+
+The transfer of `seq` n must move what the entry of `seq` n moves. Where they differ, a transfer
+that is right for another entry of the same batch stands in the wrong place; otherwise it is wrong
+in itself. Only called for batches that the database found to differ.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from token_ledger.core import findings as kinds
+from token_ledger.core.address import to_checksum
+from token_ledger.core.strict import to_hex
+from token_ledger.core.transfers import ReplayedBatch
+from token_ledger.core.types import Finding, Header, Transfer
+
+_Movement = tuple[bytes, bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry as the comparison needs it."""
+
+    seq: int
+    entry_id: bytes
+    from_address: bytes
+    to_address: bytes
+    value: int
+
+    @property
+    def movement(self) -> _Movement:
+        """From, to, value."""
+        return self.from_address, self.to_address, self.value
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredTransfer:
+    """A transfer of the mirror with the `seq` of the entry that it replays, if any."""
+
+    transfer: Transfer
+    seq: int | None
+
+    @property
+    def movement(self) -> _Movement:
+        """From, to, value."""
+        return self.transfer.from_address, self.transfer.to_address, self.transfer.value
+
+
+def entry_details(line: Line) -> dict[str, object]:
+    """Return the ledger's side of a finding."""
+    return {"entry_id": to_hex(line.entry_id), "seq": line.seq, "ledger": _sides(line.movement)}
+
+
+def transfer_details(mirrored: MirroredTransfer) -> dict[str, object]:
+    """Return the chain's side of a finding."""
+    transfer = mirrored.transfer
+    return {
+        "chain": _sides(mirrored.movement),
+        "block": transfer.block_number,
+        "block_hash": to_hex(transfer.block_hash),
+        "tx": to_hex(transfer.tx_hash),
+        "log_index": transfer.log_index,
+    }
+
+
+def _sides(movement: _Movement) -> dict[str, object]:
+    sender, receiver, value = movement
+    return {"from": to_checksum(sender), "to": to_checksum(receiver), "value": str(value)}
+
+
+def match_batch(
+    number: int, lines: Sequence[Line], transfers: Sequence[MirroredTransfer]
+) -> tuple[int, list[Finding]]:
+    """Return how many entries of a batch match, and a finding for each that does not.
+
+    `transfers` are those that replay the batch's `seq` numbers, in chain order within each.
+    """
+    by_seq: dict[int | None, list[MirroredTransfer]] = defaultdict(list)
+    for mirrored in transfers:
+        by_seq[mirrored.seq].append(mirrored)
+    found: list[Finding] = []
+    differing: list[tuple[Line, MirroredTransfer]] = []
+    matched = 0
+    for line in lines:
+        here = by_seq.pop(line.seq, [])
+        if not here:
+            found.append(_missing_on_chain(number, line))
+            continue
+        if here[0].movement == line.movement:
+            matched += 1
+        else:
+            differing.append((line, here[0]))
+        found += [_duplicated(number, line, again) for again in here[1:]]
+    found += _differences(number, differing)
+    for rest in by_seq.values():
+        found += [missing_in_ledger(mirrored) for mirrored in rest]
+    return matched, found
+
+
+def _differences(
+    number: int, differing: Sequence[tuple[Line, MirroredTransfer]]
+) -> Iterator[Finding]:
+    """Yield what is wrong with each pair: place, sides or amount."""
+    elsewhere: dict[_Movement, list[MirroredTransfer]] = defaultdict(list)
+    for _, mirrored in reversed(differing):
+        elsewhere[mirrored.movement].append(mirrored)
+    for line, mirrored in differing:
+        details = {"batch": number, **entry_details(line), **transfer_details(mirrored)}
+        if elsewhere.get(line.movement):
+            own = elsewhere[line.movement].pop()
+            yield Finding(
+                kinds.ORDER_DIFFERS,
+                f"the transfer of entry {line.seq} stands in the place of entry {own.seq}: "
+                "entries were renumbered or the mirror was altered; export the batch and verify it "
+                "against its signature, and import again",
+                {"batch": number, **entry_details(line), **transfer_details(own)},
+            )
+        elif line.movement[:2] != mirrored.movement[:2]:
+            yield Finding(
+                kinds.PARTY_DIFFERS,
+                f"entry {line.seq} and its transfer name different sides: "
+                "a row was altered after it was sealed, in the ledger or in the mirror; "
+                "export the batch and verify it against its signature",
+                details,
+            )
+        else:
+            yield Finding(
+                kinds.VALUE_DIFFERS,
+                f"entry {line.seq} and its transfer move different amounts: "
+                "a row was altered after it was sealed, in the ledger or in the mirror; "
+                "export the batch and verify it against its signature",
+                details,
+            )
+
+
+def _missing_on_chain(number: int, line: Line) -> Finding:
+    return Finding(
+        kinds.MISSING_ON_CHAIN,
+        f"batch {number} was replayed, but entry {line.seq} has no transfer: "
+        "the node left logs out, or the mirror lost a row; import again, from another node",
+        {"batch": number, **entry_details(line)},
+    )
+
+
+def _duplicated(number: int, line: Line, again: MirroredTransfer) -> Finding:
+    return Finding(
+        kinds.DUPLICATED,
+        f"entry {line.seq} has a further transfer: the contract replays nothing twice, "
+        "so the mirror holds rows of an orphaned block or invented ones; import again",
+        {"batch": number, **entry_details(line), **transfer_details(again)},
+    )
+
+
+def missing_in_ledger(mirrored: MirroredTransfer) -> Finding:
+    """Return the finding for a transfer that no entry explains."""
+    return Finding(
+        kinds.MISSING_IN_LEDGER,
+        "a transfer of the contract is no entry of the ledger: entries were deleted, another copy "
+        "of the ledger replayed, or the mirror was altered; compare with an export or a backup",
+        {"seq": mirrored.seq, "ledger": None, **transfer_details(mirrored)},
+    )
+
+
+def match_headers(
+    header: Header, digest: bytes, recomputed: bytes, replayed: Sequence[ReplayedBatch]
+) -> list[Finding]:
+    """Return how a stored header differs from itself and from the chain's BatchReplayed logs.
+
+    `recomputed` is the digest that the header's own fields give.
+    """
+    found: list[Finding] = []
+    if recomputed != digest:
+        found.append(
+            _header_differs(
+                header.number,
+                "the stored digest is not its header's: the header was altered in the database",
+                {"ledger": to_hex(recomputed), "stored": to_hex(digest)},
+            )
+        )
+    if not replayed:
+        found.append(
+            _header_differs(
+                header.number,
+                "a later batch was replayed, but this one has no BatchReplayed log: "
+                "the node left logs out, or the mirror lost a row; import again",
+                {"ledger": to_hex(digest), "chain": None},
+            )
+        )
+    for i, log in enumerate(replayed):
+        ours = (digest, header.entries_root, header.first_seq, header.count)
+        theirs = (log.digest, log.entries_root, log.first_seq, log.count)
+        if ours == theirs and i == 0:
+            continue
+        what = "its BatchReplayed log says otherwise" if ours != theirs else "it was replayed twice"
+        found.append(
+            _header_differs(
+                header.number,
+                f"{what}: the header or the mirror was altered, or another copy of the ledger "
+                "replayed; verify an export against the contract, and import again",
+                {
+                    "ledger": to_hex(digest),
+                    "chain": to_hex(log.digest),
+                    "block": log.block_number,
+                    "tx": to_hex(log.tx_hash),
+                },
+            )
+        )
+    return found
+
+
+def contract_digest_differs(number: int, digest: bytes, on_chain: bytes) -> Finding:
+    """Return the finding for a header that the contract holds another digest of."""
+    return _header_differs(
+        number,
+        "the contract holds another digest: the header was altered in the database, "
+        "or another copy of the ledger replayed there",
+        {"ledger": to_hex(digest), "chain": to_hex(on_chain)},
+    )
+
+
+def unknown_header(log: ReplayedBatch) -> Finding:
+    """Return the finding for a replayed batch that the ledger does not hold."""
+    return _header_differs(
+        log.number,
+        "it was replayed, but the ledger does not hold it: the ledger was restored from an older "
+        "backup, or another copy of it replayed",
+        {
+            "ledger": None,
+            "chain": to_hex(log.digest),
+            "block": log.block_number,
+            "tx": to_hex(log.tx_hash),
+        },
+    )
+
+
+def account_drift(address: bytes, *, stored: int, by_entries: int) -> Finding:
+    """Return the finding for an account whose stored balance is not what its entries left."""
+    return Finding(
+        kinds.ACCOUNT_DRIFT,
+        "the account's stored balance is not what its last entry left: it was changed in the "
+        "database without an entry; the entries are right, the balance is not",
+        {"address": to_checksum(address), "stored": str(stored), "ledger": str(by_entries)},
+    )
+
+
+def _header_differs(number: int, what: str, details: dict[str, object]) -> Finding:
+    return Finding(kinds.HEADER_DIFFERS, f"batch {number}: {what}", {"batch": number, **details})

@@ -1,0 +1,90 @@
+"""What the importer takes from a chain in one step: a range of blocks, by the column.
+
+`chain.logs` makes it and `ledger.mirror` stores it; columns, because a row object a log would
+cost more than decoding it. Values are 32 big-endian bytes, as the chain says them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from token_ledger.core.types import Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """What is kept of a block; `timestamp` in microseconds since the epoch."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedBatch:
+    """One BatchReplayed log: the chain's word that it executed a batch."""
+
+    block_number: int
+    block_hash: bytes
+    log_index: int
+    tx_hash: bytes
+    number: int
+    digest: bytes
+    entries_root: bytes
+    first_seq: int
+    count: int
+
+
+@dataclass(slots=True)
+class TransferColumns:
+    """Transfer logs in chain order, one list a field. `seq` is None where no replay made it."""
+
+    block_number: Sequence[int] = ()
+    block_hash: Sequence[bytes] = ()
+    log_index: Sequence[int] = ()
+    tx_hash: Sequence[bytes] = ()
+    tx_index: Sequence[int] = ()
+    from_address: Sequence[bytes] = ()
+    to_address: Sequence[bytes] = ()
+    value: Sequence[bytes] = ()
+    seq: list[int | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def rows(self) -> list[Transfer]:
+        """Return the transfers as rows, for where speed does not matter."""
+        return [
+            Transfer(*fields[:7], int.from_bytes(fields[7], "big"))
+            for fields in zip(
+                self.block_number,
+                self.block_hash,
+                self.log_index,
+                self.tx_hash,
+                self.tx_index,
+                self.from_address,
+                self.to_address,
+                self.value,
+                strict=True,
+            )
+        ]
+
+
+@dataclass(slots=True)
+class ChainRange:
+    """Everything a contract said from `from_block` to `to_block`, both included.
+
+    `to_hash` is the hash of the last block: what the next range must be built on. `skipped` counts
+    Transfer logs that are no ERC-20 transfers.
+    """
+
+    from_block: int
+    to_block: int
+    to_hash: bytes
+    parent_hash: bytes
+    transfers: TransferColumns
+    batches: list[ReplayedBatch]
+    blocks: list[BlockHeader]
+    skipped: int = 0

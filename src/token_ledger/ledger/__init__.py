@@ -1,0 +1,24 @@
+"""The books: schema, posting, accounts, queries. Alone with `migrations` it asks the database."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from token_ledger.ledger.accounts import Account
+from token_ledger.ledger.ledger import Ledger, upgrade
+from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
+from token_ledger.ledger.tokens import StoredToken, TokenTerms
+
+__all__ = [
+    "Account",
+    "Connection",
+    "Ledger",
+    "Posted",
+    "StatementPage",
+    "StoredEntry",
+    "StoredToken",
+    "Supply",
+    "TokenTerms",
+    "upgrade",
+]

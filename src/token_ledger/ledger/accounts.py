@@ -1,0 +1,251 @@
+"""Accounts: ids and addresses, ledger-wide; balances, per token.
+
+Every account has one address, fixed when it is made because entry ids commit to it: one that the
+caller registers, or the address of a vault that the account's owner can claim later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection, Row, insert, literal, select
+from sqlalchemy.sql import Select
+
+from token_ledger.core.address import derive_vault, to_checksum
+from token_ledger.core.parse import format_amount, parse_account_id
+from token_ledger.core.types import SYSTEM, ZERO_ADDRESS
+from token_ledger.errors import AccountExistsError, UnknownAccountError, UsageError
+from token_ledger.ledger import schema
+from token_ledger.ledger.store import chunks
+from token_ledger.ledger.tokens import StoredToken
+
+_LOOKUP_SIZE = 500
+_INSERT_SIZE = 5_000
+PAGE_MAX = 1_000
+
+
+class Known(NamedTuple):
+    """An account as the posting path knows it."""
+
+    number: int
+    address: bytes
+
+
+class Context(Protocol):
+    """What deriving an address takes."""
+
+    @property
+    def operator(self) -> bytes:
+        """The address that every vault obeys."""
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger's secret."""
+
+    @property
+    def clock(self) -> Callable[[], int] | None:
+        """The time in microseconds, in tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account, with its figures in one token (base units; all zero without a token).
+
+    `total_earned` is all that it ever received, mints included, and `total_spent` all that it ever
+    sent, burns included. `derived`: its address is that of a vault nobody has registered.
+    """
+
+    account_id: str
+    address: bytes
+    derived: bool
+    created_at: int
+    balance: int
+    total_earned: int
+    total_spent: int
+    total_staked: int
+    updated_at: int | None
+    decimals: int
+
+    @property
+    def amount(self) -> str:
+        """The balance in human units."""
+        return format_amount(self.balance, decimals=self.decimals)
+
+
+def find_known(connection: Connection, names: Iterable[str]) -> dict[str, Known]:
+    """Return those of the accounts that exist, `system` among them."""
+    known: dict[str, Known] = {}
+    wanted = set(names)
+    if SYSTEM in wanted:
+        wanted.discard(SYSTEM)
+        known[SYSTEM] = Known(schema.SYSTEM_ACCOUNT_NO, ZERO_ADDRESS)
+    table = schema.accounts.c
+    for part in chunks(sorted(wanted), _LOOKUP_SIZE):
+        rows = connection.execute(
+            select(table.account_id, table.account_no, table.address).where(
+                table.account_id.in_(part)
+            )
+        )
+        for name, number, address in rows:
+            known[name] = Known(number, bytes(address))
+    return known
+
+
+def resolve(connection: Connection, names: Iterable[str]) -> dict[str, Known]:
+    """Return the accounts of these ids. Raises UnknownAccountError for one that does not exist."""
+    wanted = list(names)
+    known = find_known(connection, wanted)
+    for name in wanted:
+        if name not in known:
+            raise UnknownAccountError(f"no account {name!r}", hint="create it first")
+    return known
+
+
+def create_missing(
+    connection: Connection, context: Context, names: Sequence[str]
+) -> dict[str, Known]:
+    """Make accounts with derived addresses for ids that do not exist yet; return them all."""
+    known = find_known(connection, names)
+    missing = [name for name in dict.fromkeys(names) if name not in known]
+    now = context.clock() if context.clock else time.time_ns() // 1000
+    for part in chunks(missing, _INSERT_SIZE):
+        connection.execute(
+            insert(schema.accounts),
+            [
+                {
+                    "account_id": parse_account_id(name),
+                    "address": derive_vault(context.secret, name, context.operator),
+                    "derived": True,
+                    "created_at": now,
+                }
+                for name in part
+            ],
+        )
+    return known | find_known(connection, missing)
+
+
+def create_account(
+    connection: Connection,
+    context: Context,
+    account_id: str,
+    *,
+    address: bytes | None,
+    exist_ok: bool = False,
+) -> None:
+    """Make one account, at a registered address or at its vault's.
+
+    Raises AccountExistsError if the id or the address is taken; with `exist_ok` not for an
+    account of this id, unless it has another address than the one given.
+    """
+    parse_account_id(account_id)
+    table = schema.accounts.c
+    chosen = address or derive_vault(context.secret, account_id, context.operator)
+    if len(chosen) != 20 or chosen == ZERO_ADDRESS:
+        raise UsageError("an account's address has 20 bytes and is not zero", hint="check it")
+    existing = connection.execute(select(table.address).where(table.account_id == account_id))
+    found = existing.scalar()
+    if found is not None and exist_ok and (address is None or bytes(found) == address):
+        return
+    if found is not None:
+        raise AccountExistsError(
+            f"there is an account {account_id!r} already, at {to_checksum(bytes(found))}",
+            hint="an account and its address are for ever",
+        )
+    if connection.execute(select(table.account_no).where(table.address == chosen)).first():
+        raise AccountExistsError(
+            f"the address {to_checksum(chosen)} is another account's", hint="one account each"
+        )
+    connection.execute(
+        insert(schema.accounts).values(
+            account_id=account_id,
+            address=chosen,
+            derived=address is None,
+            created_at=context.clock() if context.clock else time.time_ns() // 1000,
+        )
+    )
+
+
+def get_account(connection: Connection, token: StoredToken | None, account_id: str) -> Account:
+    """Return an account. Raises UnknownAccountError, and for `system` SystemAccountError."""
+    parse_account_id(account_id)
+    row = connection.execute(
+        _select(token).where(schema.accounts.c.account_id == account_id)
+    ).first()
+    if row is None:
+        raise UnknownAccountError(f"no account {account_id!r}", hint="create it first")
+    return _account(row, token)
+
+
+def get_balance(connection: Connection, token: StoredToken, account_id: str) -> int:
+    """Return a balance in base units; 0 for an account that does not exist."""
+    parse_account_id(account_id)
+    balances = schema.token_accounts
+    row = connection.execute(
+        select(balances.c.balance)
+        .join(schema.accounts, schema.accounts.c.account_no == balances.c.account_no)
+        .where(schema.accounts.c.account_id == account_id, balances.c.token_no == token.token_no)
+    ).first()
+    return 0 if row is None else int(row.balance)
+
+
+def list_accounts(
+    connection: Connection, token: StoredToken | None, *, limit: int, cursor: str | None
+) -> tuple[list[Account], str | None]:
+    """Return a page of accounts, oldest first, and the cursor of the next one or None."""
+    after = parse_cursor(cursor) if cursor is not None else schema.SYSTEM_ACCOUNT_NO
+    number = schema.accounts.c.account_no
+    size = check_limit(limit)
+    rows = connection.execute(
+        _select(token).where(number > after).order_by(number).limit(size + 1)
+    ).all()
+    page = rows[:size]
+    following = str(page[-1].account_no) if len(rows) > size else None
+    return [_account(row, token) for row in page], following
+
+
+def check_limit(limit: int) -> int:
+    """Return a page size. Raises UsageError unless it is 1 to 1,000."""
+    if isinstance(limit, bool) or not 1 <= limit <= PAGE_MAX:
+        raise UsageError(f"limit {limit} is out of range", hint=f"1 to {PAGE_MAX}")
+    return limit
+
+
+def parse_cursor(cursor: str) -> int:
+    """Return the number that a cursor stands for. Raises UsageError."""
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise UsageError(f"not a cursor: {cursor[:50]!r}", hint="give back the one you were given")
+    return int(cursor)
+
+
+def _select(token: StoredToken | None) -> Select[tuple[object, ...]]:
+    accounts, balances = schema.accounts, schema.token_accounts
+    joined = accounts.outerjoin(
+        balances,
+        (balances.c.account_no == accounts.c.account_no)
+        & (balances.c.token_no == literal(0 if token is None else token.token_no)),
+    )
+    return select(
+        accounts,
+        *(
+            balances.c[name]
+            for name in ("balance", "total_earned", "total_spent", "total_staked", "updated_at")
+        ),
+    ).select_from(joined)
+
+
+def _account(row: Row[Any], token: StoredToken | None) -> Account:
+    return Account(
+        account_id=row.account_id,
+        address=bytes(row.address),
+        derived=bool(row.derived),
+        created_at=row.created_at,
+        balance=row.balance or 0,
+        total_earned=row.total_earned or 0,
+        total_spent=row.total_spent or 0,
+        total_staked=row.total_staked or 0,
+        updated_at=row.updated_at,
+        decimals=0 if token is None else token.decimals,
+    )

@@ -1,0 +1,57 @@
+"""Figures over a whole token, for `status` and checks: sums that no 64-bit integer can hold."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select
+
+from token_ledger.ledger.schema import chain_batches, chain_contracts, token_accounts, token_ledger
+from token_ledger.ledger.tokens import StoredToken
+
+_PAGE = 10_000
+
+
+def sum_balances(connection: Connection, token: StoredToken) -> int:
+    """Return the sum of all balances in base units; `system` has none and is not in it.
+
+    SQLite's own SUM would turn to floating point, so there the rows are streamed and added here.
+    """
+    balances = select(token_accounts.c.balance).where(token_accounts.c.token_no == token.token_no)
+    if connection.dialect.name == "postgresql":
+        total = connection.execute(select(func.sum(balances.subquery().c.balance))).scalar_one()
+        return int(total or 0)
+    rows = connection.execution_options(yield_per=_PAGE).execute(balances)
+    return sum(row.balance for row in rows)
+
+
+def count_entries(connection: Connection, token: StoredToken) -> int:
+    """Return how many entries the token has."""
+    return connection.execute(
+        select(func.count())
+        .select_from(token_ledger)
+        .where(token_ledger.c.token_no == token.token_no)
+    ).scalar_one()
+
+
+def mirrored_heads(
+    connection: Connection, token: StoredToken
+) -> list[tuple[int, bytes, int, bytes | None]]:
+    """Return, for each contract of the token, (chain id, address, head number, head digest).
+
+    The head is the last batch that the mirror has seen replayed: 0 and None where it saw none.
+    """
+    contracts, batches = chain_contracts.c, chain_batches.c
+    found: list[tuple[int, bytes, int, bytes | None]] = []
+    for contract in connection.execute(
+        select(chain_contracts)
+        .where(contracts.token_no == token.token_no)
+        .order_by(contracts.contract_no)
+    ).all():
+        head = connection.execute(
+            select(batches.number, batches.digest)
+            .where(batches.contract_no == contract.contract_no)
+            .order_by(batches.number.desc())
+            .limit(1)
+        ).first()
+        number, digest = (0, None) if head is None else (head.number, head.digest)
+        found.append((contract.chain_id, contract.address, number, digest))
+    return found

@@ -1,0 +1,391 @@
+"""`Ledger`: one database of tokens, accounts and entries, opened; what every verb is given.
+
+A thin facade: each method opens a transaction and calls one function of this package.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NotRequired, Required, Self, TypedDict, TypeVar, Unpack
+
+from sqlalchemy import Connection, Engine
+
+from token_ledger.core.address import parse_address
+from token_ledger.core.parse import (
+    Amount,
+    canonical_metadata,
+    parse_account_id,
+    parse_amount,
+    parse_timestamp,
+)
+from token_ledger.core.types import SYSTEM, Record, Texts
+from token_ledger.ledger import accounts, identity, posting, queries, tokens
+from token_ledger.ledger import engine as engines
+from token_ledger.ledger.accounts import Account
+from token_ledger.ledger.identity import Identity
+from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
+from token_ledger.ledger.requests import PostingContext
+from token_ledger.ledger.schema import SCHEMA_VERSION
+from token_ledger.ledger.tokens import StoredToken, TokenTerms
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+
+
+class Words(TypedDict, total=False):
+    """What a posting says beside sides and amount."""
+
+    reason: Required[str]
+    idempotency_key: NotRequired[str | None]
+    reference: NotRequired[tuple[str, str] | None]
+    memo: NotRequired[str]
+    metadata: NotRequired[Any]
+    timestamp: NotRequired[str | dt.datetime | None]
+
+
+def system_clock() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Ledger:
+    """An open ledger, and the token that its methods speak of."""
+
+    def __init__(
+        self, engine: Engine, identity: Identity, *, token: str | None, clock: Clock | None
+    ) -> None:
+        self.engine = engine
+        self._identity = identity
+        self._clock = clock
+        self._symbol = token
+        self._token: StoredToken | None = None
+
+    @classmethod
+    def create(
+        cls,
+        url: str,
+        *,
+        operator: bytes,
+        ledger_uid: bytes | None = None,
+        secret_file: str | Path | None = None,
+        token: TokenTerms | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Make the tables, the ledger and its first token if one is given; return it open.
+
+        `operator`: the address that every derived vault obeys. `secret_file`: where the ledger's
+        secret goes, instead of into the database. All or nothing.
+        """
+        engine = engines.open_engine(url, create=True)
+
+        def work(connection: Connection) -> Identity:
+            engines.migrate(connection)
+            now = (clock or system_clock)()
+            made = identity.create_identity(
+                connection,
+                ledger_uid=ledger_uid,
+                operator=operator,
+                secret_file=secret_file,
+                now=now,
+            )
+            if token is not None:
+                tokens.create_token(connection, token, ledger_uid=made.ledger_uid, now=now)
+            return made
+
+        try:
+            return cls(engine, engines.run(engine, work), token=None, clock=clock)
+        except BaseException:
+            engine.dispose()
+            raise
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        token: str | None = None,
+        secret_file: str | Path | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Return the ledger of a database. `token`: the symbol of the one that is meant.
+
+        Raises SchemaVersionError for a database without a ledger or of another version, and
+        UnknownTokenError for a symbol that it does not hold.
+        """
+        engine = engines.open_engine(url)
+        try:
+            with engines.reading(engine) as connection:
+                engines.check_schema(connection)
+                who = identity.read_identity(connection, secret_file=secret_file)
+            ledger = cls(engine, who, token=token, clock=clock)
+            if token is not None:
+                _ = ledger.token
+        except BaseException:
+            engine.dispose()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- transactions ---------------------------------------------------------------------
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection on one unchanging snapshot, for reading alone."""
+        with engines.reading(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection in one write transaction, committed at the end."""
+        with engines.writing(self.engine) as connection:
+            yield connection
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, run in one write transaction, retried after deadlocks."""
+        return engines.run(self.engine, work)
+
+    # --- who it is ------------------------------------------------------------------------
+
+    @property
+    def ledger_uid(self) -> bytes:
+        """The ledger's uid, 32 bytes."""
+        return self._identity.ledger_uid
+
+    @property
+    def operator(self) -> bytes:
+        """The operator's address, 20 bytes."""
+        return self._identity.operator
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger's secret, 32 bytes: never to be printed or logged."""
+        return self._identity.secret
+
+    def now(self) -> int:
+        """Return the ledger's time, microseconds since the epoch."""
+        return (self._clock or system_clock)()
+
+    # --- tokens ---------------------------------------------------------------------------
+
+    @property
+    def token(self) -> StoredToken:
+        """The token that is meant: the one named at opening, or the only one.
+
+        Raises UnknownTokenError where there is none, or several and none is named.
+        """
+        if self._token is None:
+            self._token = tokens.choose_token(self.tokens(), self._symbol)
+        return self._token
+
+    def tokens(self) -> list[StoredToken]:
+        """Return every token of the ledger, oldest first."""
+        with self.read() as connection:
+            return tokens.list_tokens(connection, ledger_uid=self.ledger_uid)
+
+    def use(self, symbol: str) -> StoredToken:
+        """Choose the token that the methods speak of from now on."""
+        self._token = tokens.choose_token(self.tokens(), symbol)
+        self._symbol = symbol
+        return self._token
+
+    def create_token(
+        self, symbol: str, name: str, decimals: int, max_supply: Amount | None = None
+    ) -> StoredToken:
+        """Make a token; `max_supply` in human units. It is chosen if it is the ledger's first."""
+        terms = TokenTerms(symbol, name, decimals, max_supply)
+        token = self.run(
+            lambda c: tokens.create_token(c, terms, ledger_uid=self.ledger_uid, now=self.now())
+        )
+        if self._symbol is None:
+            self._token = token if token.token_no == 1 else None
+        return token
+
+    @property
+    def context(self) -> PostingContext:
+        """What posting needs of this ledger."""
+        return PostingContext(operator=self.operator, secret=self.secret, clock=self._clock)
+
+    def _maybe_token(self) -> StoredToken | None:
+        """Return the chosen token, or None before the first one is made."""
+        return self.token if self._symbol or self._token or self.tokens() else None
+
+    def set_canonical_chain(self, chain_id: int) -> None:
+        """Record the token's one chain. Raises CanonicalChainError if it is another one already."""
+        self.run(lambda c: tokens.set_canonical_chain(c, self.token, chain_id))
+        self._token = None
+
+    # --- accounts -------------------------------------------------------------------------
+
+    def create_account(
+        self,
+        account_id: str,
+        *,
+        address: bytes | str | None = None,
+        initial_balance: Amount | None = None,
+        exist_ok: bool = False,
+    ) -> Account:
+        """Make an account, at a registered address or a derived one, and endow it by a mint.
+
+        `initial_balance` (human units) is minted in the same transaction under the key
+        `endow:ID`, so it is minted once however often this runs. Raises AccountExistsError if the
+        id or the address is taken; with `exist_ok` an existing account of that id (and address,
+        where one is given) is taken as it is, and endowed if it never was.
+        """
+        chosen = parse_address(address) if isinstance(address, str) else address
+        token = None if initial_balance is None else self.token
+        value = None if token is None else parse_amount(initial_balance, decimals=token.decimals)  # type: ignore[arg-type]
+
+        def work(connection: Connection) -> None:
+            accounts.create_account(
+                connection, self.context, account_id, address=chosen, exist_ok=exist_ok
+            )
+            if token is not None and value is not None:
+                endowment = Record(
+                    SYSTEM, account_id, value, Texts(reason="endow"), f"endow:{account_id}"
+                )
+                posting.post(connection, self.context, token, [endowment])
+
+        self.run(work)
+        return self.get_account(account_id)
+
+    def get_account(self, account_id: str) -> Account:
+        """Return an account with its figures in the token. Raises UnknownAccountError."""
+        with self.read() as connection:
+            return accounts.get_account(connection, self._maybe_token(), account_id)
+
+    def accounts(
+        self, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[Account], str | None]:
+        """Return a page of accounts, oldest first, and the cursor of the next page or None."""
+        with self.read() as connection:
+            return accounts.list_accounts(
+                connection, self._maybe_token(), limit=limit, cursor=cursor
+            )
+
+    def get_balance(self, account_id: str) -> int:
+        """Return a balance in base units; 0 for an account that does not exist."""
+        token = self.token
+        with self.read() as connection:
+            return accounts.get_balance(connection, token, account_id)
+
+    # --- posting --------------------------------------------------------------------------
+
+    def transfer(
+        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
+    ) -> Posted:
+        """Move an amount (human units) from one account to another.
+
+        Keywords: reason, idempotency_key, reference=(type, id), memo, metadata (a JSON value),
+        timestamp (zoned). Posted again under the same key, it returns the first result. Raises
+        InputErrors for what cannot be read and RuleErrors for what the ledger refuses.
+        """
+        return self.post_many([self.record(from_account, to_account, amount, **words)])[0]
+
+    def mint(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Issue an amount to an account: `system → account`. Keywords as in `transfer`."""
+        parse_account_id(account_id)
+        return self.post_many([self.record(SYSTEM, account_id, amount, **words)])[0]
+
+    def burn(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Take an amount back from an account: `account → system`. Keywords as in `transfer`."""
+        parse_account_id(account_id)
+        return self.post_many([self.record(account_id, SYSTEM, amount, **words)])[0]
+
+    def post_many(self, records: Sequence[Record]) -> list[Posted]:
+        """Post all records, in order and in one transaction, or none of them."""
+        token = self.token
+        return self.run(lambda c: posting.post(c, self.context, token, records))
+
+    def record(
+        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
+    ) -> Record:
+        """Return the record of a posting in human units: for `post_many`."""
+        reference_type, reference_id = words.get("reference") or ("", "")
+        metadata, timestamp = words.get("metadata"), words.get("timestamp")
+        texts = Texts(
+            reason=words["reason"],
+            reference_type=reference_type,
+            reference_id=reference_id,
+            memo=words.get("memo", ""),
+            metadata=None if metadata is None else canonical_metadata(metadata),
+        )
+        return Record(
+            from_account=from_account,
+            to_account=to_account,
+            value=parse_amount(amount, decimals=self.token.decimals),
+            texts=texts,
+            idempotency_key=words.get("idempotency_key"),
+            timestamp=None if timestamp is None else parse_timestamp(timestamp),
+        )
+
+    # --- questions ------------------------------------------------------------------------
+
+    def get_statement(
+        self,
+        account_id: str,
+        since: str | dt.datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> StatementPage:
+        """Return a page of an account's entries, the last posted first.
+
+        `since`: only entries dated then or later. `cursor`: the one of the page before; it stays
+        good while new entries come in.
+        """
+        token = self.token
+        moment = None if since is None else parse_timestamp(since)
+        with self.read() as connection:
+            return queries.get_statement(
+                connection, token, account_id, since=moment, limit=limit, cursor=cursor
+            )
+
+    def get_entry(self, entry_id: bytes | str) -> StoredEntry:
+        """Return the entry of an id, 32 bytes or 0x-hex. Raises UnknownEntryError."""
+        token = self.token
+        wanted = queries.parse_entry_id(entry_id) if isinstance(entry_id, str) else entry_id
+        with self.read() as connection:
+            return queries.get_entry(connection, token, wanted)
+
+    def get_supply(self) -> Supply:
+        """Return the token's supply with its cumulative figures, in base units."""
+        token = self.token
+        with self.read() as connection:
+            return queries.get_supply(connection, token)
+
+    def get_total_supply(self) -> int:
+        """Return the token's total supply, in base units."""
+        return self.get_supply().total_supply
+
+
+def upgrade(url: str) -> str:
+    """Bring a database to this release's schema; return the version it has then."""
+    engine = engines.open_engine(url)
+    try:
+        with engines.writing(engine) as connection:
+            version = engines.schema_version(connection)
+            if version is not None and version <= SCHEMA_VERSION:
+                engines.migrate(connection)
+            engines.check_schema(connection)
+            return SCHEMA_VERSION
+    finally:
+        engine.dispose()

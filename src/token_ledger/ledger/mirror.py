@@ -1,0 +1,356 @@
+"""The mirror: what chains said, in tables of its own, beside the books and never mixed with them.
+
+Contracts, cursors, blocks, transfers and replayed batches. Rows and cursor land in one transaction,
+so an importer killed at any instant has either the whole range or none of it. A chain is known by
+its id and the hash of its block 0: a test chain started again is another chain. Comparing the
+mirror with the entries is `mirror_joins`' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from token_ledger.core.hashing import keccak
+from token_ledger.core.packing import pack
+from token_ledger.core.transfers import BlockHeader, ChainRange, TransferColumns
+from token_ledger.core.types import Batch
+from token_ledger.errors import DatabaseError
+from token_ledger.ledger.batches import read_header
+from token_ledger.ledger.schema import (
+    accounts,
+    batch_signatures,
+    chain_batches,
+    chain_blocks,
+    chain_contracts,
+    chain_cursors,
+    chain_transfers,
+    token_batches,
+    token_ledger,
+)
+from token_ledger.ledger.tokens import StoredToken
+
+_COLUMNS = (
+    "contract_no, block_hash, log_index, block_number, tx_hash, tx_index, "
+    "from_address, to_address, value, seq"
+)
+_INSERT_TRANSFERS = f"INSERT INTO chain_transfers ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_COPY_TRANSFERS = f"COPY chain_transfers ({_COLUMNS}) FROM STDIN"
+_COPY_ROWS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContract:
+    """A contract that the mirror follows; `token_no` is None where it is no token of ours.
+
+    `block_number`: the first block that can hold its logs, where that is known.
+    """
+
+    contract_no: int
+    chain_id: int
+    address: bytes
+    token_no: int | None
+    block_number: int | None
+    tx_hash: bytes | None
+    code_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a contract was imported: everything below `next_block`, ending with that hash."""
+
+    next_block: int
+    last_block_hash: bytes | None
+
+
+# --- chains and contracts
+
+
+def genesis_hash(connection: Connection, chain_id: int) -> bytes | None:
+    """Return the hash of block 0 of the chain that the mirror knows by this id, if any."""
+    blocks = chain_blocks.c
+    return connection.execute(
+        select(blocks.hash).where(blocks.chain_id == chain_id, blocks.number == 0)
+    ).scalar_one_or_none()
+
+
+def store_genesis(connection: Connection, chain_id: int, header: BlockHeader) -> None:
+    """Remember block 0 of a chain: what tells it from another one with the same id."""
+    assert header.number == 0
+    _store_blocks(connection, chain_id, [header])
+
+
+def forget_chain(connection: Connection, chain_id: int) -> None:
+    """Drop everything that was said by the chain of this id: contracts, logs, blocks."""
+    numbers = select(chain_contracts.c.contract_no).where(chain_contracts.c.chain_id == chain_id)
+    for table in (chain_transfers, chain_batches, chain_cursors):
+        connection.execute(delete(table).where(table.c.contract_no.in_(numbers)))
+    connection.execute(delete(chain_contracts).where(chain_contracts.c.chain_id == chain_id))
+    connection.execute(delete(chain_blocks).where(chain_blocks.c.chain_id == chain_id))
+
+
+def forget_logs(connection: Connection, contract: StoredContract) -> None:
+    """Drop what was imported of one contract; its next import begins anew."""
+    for table in (chain_transfers, chain_batches, chain_cursors):
+        connection.execute(delete(table).where(table.c.contract_no == contract.contract_no))
+
+
+def find_contract(connection: Connection, chain_id: int, address: bytes) -> StoredContract | None:
+    """Return the contract at an address of a chain, if the mirror knows it."""
+    contracts = chain_contracts.c
+    row = connection.execute(
+        select(chain_contracts).where(contracts.chain_id == chain_id, contracts.address == address)
+    ).first()
+    return None if row is None else _contract(row)
+
+
+def contract_of(
+    connection: Connection, token: StoredToken, chain_id: int | None = None
+) -> StoredContract | None:
+    """Return the token's contract on a chain, or its newest on any chain."""
+    contracts = chain_contracts.c
+    query = select(chain_contracts).where(contracts.token_no == token.token_no)
+    if chain_id is not None:
+        query = query.where(contracts.chain_id == chain_id)
+    row = connection.execute(query.order_by(contracts.contract_no.desc()).limit(1)).first()
+    return None if row is None else _contract(row)
+
+
+def record_contract(
+    connection: Connection,
+    *,
+    chain_id: int,
+    address: bytes,
+    token: StoredToken | None,
+    block_number: int | None,
+    tx_hash: bytes | None,
+    code_hash: bytes | None,
+    now: int,
+) -> StoredContract:
+    """Remember a contract; one that is known already keeps what is known of it."""
+    known = find_contract(connection, chain_id, address)
+    if known is not None:
+        return known
+    highest = connection.execute(select(func.max(chain_contracts.c.contract_no))).scalar()
+    contract = StoredContract(
+        contract_no=(highest or 0) + 1,
+        chain_id=chain_id,
+        address=address,
+        token_no=None if token is None else token.token_no,
+        block_number=block_number,
+        tx_hash=tx_hash,
+        code_hash=code_hash,
+    )
+    connection.execute(
+        insert(chain_contracts).values(
+            contract_no=contract.contract_no,
+            chain_id=chain_id,
+            address=address,
+            token_no=contract.token_no,
+            block_number=block_number,
+            tx_hash=tx_hash,
+            code_hash=code_hash,
+            created_at=now,
+        )
+    )
+    return contract
+
+
+def complete_contract(
+    connection: Connection,
+    *,
+    chain_id: int,
+    address: bytes,
+    tx_hash: bytes | None,
+    code_hash: bytes,
+) -> None:
+    """Add what is known of a contract once its code is there."""
+    contracts = chain_contracts.c
+    connection.execute(
+        update(chain_contracts)
+        .where(contracts.chain_id == chain_id, contracts.address == address)
+        .values(tx_hash=tx_hash, code_hash=code_hash)
+    )
+
+
+def _contract(row: Row[Any]) -> StoredContract:
+    return StoredContract(
+        contract_no=row.contract_no,
+        chain_id=row.chain_id,
+        address=row.address,
+        token_no=row.token_no,
+        block_number=row.block_number,
+        tx_hash=row.tx_hash,
+        code_hash=row.code_hash,
+    )
+
+
+# --- importing
+
+
+def read_cursor(connection: Connection, contract: StoredContract) -> Cursor | None:
+    """Return how far a contract was imported; None before the first range."""
+    cursors = chain_cursors.c
+    row = connection.execute(
+        select(cursors.next_block, cursors.last_block_hash).where(
+            cursors.contract_no == contract.contract_no
+        )
+    ).first()
+    return None if row is None else Cursor(row.next_block, row.last_block_hash)
+
+
+def store_range(
+    connection: Connection, contract: StoredContract, found: ChainRange, *, now: int
+) -> bool:
+    """Store a range and move the cursor behind it; False, and nothing, if it is not the next one.
+
+    Another importer may have been faster: then the cursor is elsewhere already.
+    """
+    if not _move_cursor(connection, contract, found, now):
+        return False
+    _store_blocks(connection, contract.chain_id, found.blocks)
+    if len(found.transfers):
+        store = _copy_transfers if connection.dialect.name == "postgresql" else _insert_transfers
+        store(connection, contract.contract_no, found.transfers)
+    if found.batches:
+        connection.execute(
+            insert(chain_batches),
+            [
+                {
+                    "contract_no": contract.contract_no,
+                    **{name: getattr(batch, name) for name in batch.__slots__},
+                }
+                for batch in found.batches
+            ],
+        )
+    return True
+
+
+def _move_cursor(
+    connection: Connection, contract: StoredContract, found: ChainRange, now: int
+) -> bool:
+    cursors = chain_cursors.c
+    # The contract's row is the lock that two importers of a new contract meet at.
+    connection.execute(
+        select(chain_contracts.c.contract_no)
+        .where(chain_contracts.c.contract_no == contract.contract_no)
+        .with_for_update()
+    )
+    values = {
+        "next_block": found.to_block + 1,
+        "last_block_hash": found.to_hash,
+        "updated_at": now,
+    }
+    known = read_cursor(connection, contract)
+    if known is None:
+        connection.execute(insert(chain_cursors).values(contract_no=contract.contract_no, **values))
+        return True
+    if known.next_block != found.from_block:
+        return False
+    connection.execute(
+        update(chain_cursors).where(cursors.contract_no == contract.contract_no).values(**values)
+    )
+    return True
+
+
+def _store_blocks(connection: Connection, chain_id: int, headers: list[BlockHeader]) -> None:
+    """Store headers; those that another contract's import brought already stay."""
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    marks = ", ".join([mark] * 5)
+    connection.exec_driver_sql(
+        "INSERT INTO chain_blocks (chain_id, number, hash, parent_hash, timestamp)"  # noqa: S608
+        f" VALUES ({marks}) ON CONFLICT (chain_id, hash) DO NOTHING",
+        [(chain_id, h.number, h.hash, h.parent_hash, h.timestamp) for h in headers],
+    )
+
+
+def _insert_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
+    # Past SQLAlchemy's compiler: the columns are in the database's own form already.
+    rows = zip(
+        repeat(contract_no, len(transfers)),
+        transfers.block_hash,
+        transfers.log_index,
+        transfers.block_number,
+        transfers.tx_hash,
+        transfers.tx_index,
+        transfers.from_address,
+        transfers.to_address,
+        transfers.value,
+        transfers.seq,
+        strict=True,
+    )
+    connection.exec_driver_sql(_INSERT_TRANSFERS, list(rows))
+
+
+def _copy_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
+    driver: Any = connection.connection.driver_connection
+    columns = zip(
+        transfers.block_hash,
+        transfers.log_index,
+        transfers.block_number,
+        transfers.tx_hash,
+        transfers.tx_index,
+        transfers.from_address,
+        transfers.to_address,
+        transfers.value,
+        transfers.seq,
+        strict=True,
+    )
+    from_bytes, null = int.from_bytes, "\\N"
+    lines = [
+        f"{contract_no}\t\\\\x{block.hex()}\t{index}\t{number}\t\\\\x{tx.hex()}\t{place}"
+        f"\t\\\\x{sender.hex()}\t\\\\x{receiver.hex()}\t{from_bytes(value, 'big')}"
+        f"\t{null if seq is None else seq}\n"
+        for block, index, number, tx, place, sender, receiver, value, seq in columns
+    ]
+    try:
+        with driver.cursor() as cursor, cursor.copy(_COPY_TRANSFERS) as copy:
+            for start in range(0, len(lines), _COPY_ROWS):
+                copy.write("".join(lines[start : start + _COPY_ROWS]))
+    except psycopg.Error as error:  # past SQLAlchemy, so past its translation as well
+        raise DatabaseError(f"the transfers cannot be stored: {error}") from error
+
+
+# --- what a replay needs
+
+
+def read_replayable(
+    connection: Connection, token: StoredToken, number: int, signer: bytes
+) -> Batch:
+    """Return a batch with its rows and the signature of `signer`, and without its entries.
+
+    Reads a third of what `batches.read_batch` does. Raises UnknownBatchError, and DatabaseError
+    where the entries in the database no longer give the rows that were sealed.
+    """
+    header, digest = read_header(connection, token, number)
+    batch, entries, signed = token_batches.c, token_ledger.c, batch_signatures.c
+    sender, receiver = accounts.alias(), accounts.alias()
+    first, last = connection.execute(
+        select(batch.first_entry_no, batch.last_entry_no).where(
+            batch.token_no == token.token_no, batch.number == number
+        )
+    ).one()
+    found = connection.execute(
+        select(sender.c.address, receiver.c.address, entries.amount)
+        .join_from(token_ledger, sender, entries.from_account == sender.c.account_no)
+        .join(receiver, entries.to_account == receiver.c.account_no)
+        .where(entries.token_no == token.token_no, entries.entry_no.between(first, last))
+        .order_by(entries.entry_no)
+    )
+    movements = [(row[0], row[1], row[2]) for row in found]
+    rows = pack(movements) if movements else b""
+    if len(movements) != header.count or keccak(rows) != header.rows_hash:
+        raise DatabaseError(
+            f"batch {number} of {token.symbol} no longer gives its own rows: entries were altered",
+            hint="compare the database with an export or a backup",
+        )
+    signature = connection.execute(
+        select(signed.signature).where(
+            signed.token_no == token.token_no, signed.number == number, signed.signer == signer
+        )
+    ).scalar_one_or_none()
+    return Batch(token.uid, header, digest, (), rows, signature)

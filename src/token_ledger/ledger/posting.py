@@ -1,0 +1,325 @@
+"""The posting engine: the only code that makes entries, for one posting as for a million.
+
+    check → resolve accounts → lock them in order → lock the supply → find repeats
+          → rules on balances in memory → entry numbers → insert → one update per account
+
+`post` takes a list and posts all of it or nothing; `load` drives the same `Poster` in runs.
+Design sections 4 and 5. Does not begin, commit or retry transactions: its callers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from token_ledger.core.parse import format_amount, format_timestamp
+from token_ledger.core.types import SYSTEM, Record
+from token_ledger.errors import (
+    InsufficientBalanceError,
+    KeyConflictError,
+    RuleError,
+    SupplyExceededError,
+)
+from token_ledger.ledger import accounts
+from token_ledger.ledger.engine import translated
+from token_ledger.ledger.requests import PostingContext, Request, Requests, check_record
+from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO
+from token_ledger.ledger.store import EntryRow, open_store
+from token_ledger.ledger.tokens import StoredToken
+
+Refuse = Callable[[int, RuleError], None]
+"""Told the index of a request and why it is refused; when given, the others go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a posting became, or had become when it was `repeated`.
+
+    `value`, the balances and the supply are base units; a balance is None on the side of `system`,
+    the supply None unless the entry is a mint or a burn. `timestamp`: microseconds.
+    """
+
+    id: bytes
+    entry_no: int
+    timestamp: int
+    from_account: str
+    to_account: str
+    value: int
+    decimals: int
+    balance_after_from: int | None
+    balance_after_to: int | None
+    supply_after: int | None
+    idempotency_key: str
+    repeated: bool
+
+    @property
+    def amount(self) -> str:
+        """The value in human units."""
+        return format_amount(self.value, decimals=self.decimals)
+
+
+class Outcome(NamedTuple):
+    """Where a request stands in the ledger."""
+
+    entry_no: int
+    id: bytes
+    timestamp: int
+    balance_after_from: int | None
+    balance_after_to: int | None
+    supply_after: int | None
+    repeated: bool
+
+
+class _Account:
+    """A locked account's figures while postings are computed.
+
+    `earned` is all that it ever received, mints included, and `spent` all that it ever sent.
+    """
+
+    __slots__ = ("balance", "changed", "earned", "name", "number", "spent")
+
+    def __init__(self, number: int, name: str, balance: int, earned: int, spent: int) -> None:
+        self.number = number
+        self.name = name
+        self.balance = balance
+        self.earned = earned
+        self.spent = spent
+        self.changed = False
+
+
+@dataclass(slots=True)
+class _Supply:
+    """The token's locked supply while postings are computed."""
+
+    total: int = 0
+    minted: int = 0
+    burned: int = 0
+    changed: bool = False
+
+
+class Poster:
+    """Posts requests of one token inside one transaction.
+
+    `lock` once, `post` any number of times, `close` once: until `close` the entries are inserted
+    and the balances are only in memory. After an error the transaction must be rolled back.
+    """
+
+    def __init__(self, connection: Connection, context: PostingContext, token: StoredToken) -> None:
+        self._clock = context.clock
+        self._token = token
+        self._store = open_store(connection, token.token_no)
+        self._accounts: dict[int, _Account] = {}
+        self._supply = _Supply()
+        self._latest = 0
+
+    def lock(self, names: dict[int, str], *, supply: bool) -> None:
+        """Lock these accounts (id by number), then the supply if there will be mints or burns."""
+        now = None if self._clock is None else self._clock()
+        numbers = sorted(number for number in names if number != SYSTEM_ACCOUNT_NO)
+        for number, balance, earned, spent, at in self._store.lock_accounts(numbers, now=now):
+            self._accounts[number] = _Account(number, names[number], balance, earned, spent)
+            self._latest = max(self._latest, at)
+        if supply:
+            self._supply = _Supply(*self._store.lock_supply())
+
+    def post(
+        self, requests: Sequence[Request], *, refuse: Refuse | None = None
+    ) -> list[Outcome | None]:
+        """Enter the requests in order; return where each one stands, None if refused.
+
+        Raises the RuleError of the first refused request unless `refuse` takes it.
+        """
+        if not requests:
+            return []
+        nonces = [request.nonce for request in requests]
+        prior = {
+            row[0]: Outcome(*row[1:], repeated=True) for row in self._store.find(nonces)
+        }  # fmt: skip
+        fresh = len(set(nonces).difference(prior))
+        numbers, now = self._store.reserve(fresh) if fresh else ((), 0)
+        if self._clock is not None:
+            now = self._clock()
+        # Never before an account's last posting: its history reads in one order.
+        self._latest = max(now, self._latest)
+        free = iter(numbers)
+        rows: list[EntryRow] = []
+        outcomes: list[Outcome | None] = []
+        for index, request in enumerate(requests):
+            outcome: Outcome | None
+            try:
+                outcome = prior.get(request.nonce)
+                if outcome is None:
+                    balances = self._move(request)
+                    timestamp = now if request.timestamp is None else request.timestamp
+                    outcome = Outcome(next(free), request.id, timestamp, *balances, False)
+                    rows.append(self._row(request, outcome))
+                    prior[request.nonce] = outcome
+                else:
+                    _check_repeat(request, outcome)
+                    outcome = outcome._replace(repeated=True)
+            except RuleError as error:
+                if refuse is None:
+                    raise
+                refuse(index, error)
+                outcome = None
+            outcomes.append(outcome)
+        self._store.insert(rows)
+        return outcomes
+
+    def close(self) -> None:
+        """Write each changed account once, and the supply."""
+        changed = sorted(
+            (account.number, account.balance, account.earned, account.spent, self._latest)
+            for account in self._accounts.values()
+            if account.changed
+        )
+        self._store.update_accounts(changed)
+        supply = self._supply
+        if supply.changed:
+            self._store.update_supply(
+                supply.total, supply.minted, supply.burned, now=self._latest
+            )  # fmt: skip
+
+    def _move(self, request: Request) -> tuple[int | None, int | None, int | None]:
+        """Change the figures in memory, or none of them; return balances and supply after."""
+        from_no, to_no, value = request.from_no, request.to_no, request.value
+        from_after = to_after = supply_after = None
+        if from_no == SYSTEM_ACCOUNT_NO:
+            supply_after = self._mint(value)
+        else:
+            payer = self._accounts[from_no]
+            if payer.balance < value:
+                raise self._overdrawn(payer, value)
+            payer.balance = from_after = payer.balance - value
+            payer.spent += value
+            payer.changed = True
+        if to_no == SYSTEM_ACCOUNT_NO:
+            supply_after = self._burn(value)
+        else:
+            payee = self._accounts[to_no]
+            payee.balance = to_after = payee.balance + value
+            payee.earned += value
+            payee.changed = True
+        return from_after, to_after, supply_after
+
+    def _mint(self, value: int) -> int:
+        supply, ceiling = self._supply, self._token.max_supply
+        if supply.total + value > ceiling:
+            decimals = self._token.decimals
+            raise SupplyExceededError(
+                f"minting {format_amount(value, decimals=decimals)} {self._token.symbol} on top of"
+                f" {format_amount(supply.total, decimals=decimals)} would exceed the maximum of"
+                f" {format_amount(ceiling, decimals=decimals)}",
+                hint=f"{format_amount(ceiling - supply.total, decimals=decimals)} can be minted",
+            )
+        supply.total += value
+        supply.minted += value
+        supply.changed = True
+        return supply.total
+
+    def _burn(self, value: int) -> int:
+        supply = self._supply
+        assert supply.total >= value, "no balance is above the supply"
+        supply.total -= value
+        supply.burned += value
+        supply.changed = True
+        return supply.total
+
+    def _overdrawn(self, payer: _Account, value: int) -> InsufficientBalanceError:
+        decimals = self._token.decimals
+        return InsufficientBalanceError(
+            f"account {payer.name!r} holds {format_amount(payer.balance, decimals=decimals)}"
+            f" {self._token.symbol}, {format_amount(value, decimals=decimals)} is needed",
+            hint=f"it lacks {format_amount(value - payer.balance, decimals=decimals)}",
+        )
+
+    def _row(self, request: Request, outcome: Outcome) -> EntryRow:
+        encode = self._store.uint256
+        from_after, to_after = outcome.balance_after_from, outcome.balance_after_to
+        supply_after = outcome.supply_after
+        return (
+            outcome.entry_no,
+            self._token.token_no,
+            request.id,
+            outcome.timestamp,
+            request.from_no,
+            request.to_no,
+            encode(request.value),
+            *request[4:12],
+            None if from_after is None else encode(from_after),
+            None if to_after is None else encode(to_after),
+            None if supply_after is None else encode(supply_after),
+            self._latest,
+        )
+
+
+def _check_repeat(request: Request, prior: Outcome) -> None:
+    """Raise KeyConflictError unless the request is the one that made the entry.
+
+    The id commits to from, to, value, key and texts; the time is judged only where one is given.
+    """
+    if request.id != prior.id:
+        raise KeyConflictError(
+            f"the key {request.key[:100]!r} belongs to entry 0x{prior.id.hex()}, which moves"
+            " something else, between others, or says something else",
+            hint="a new posting needs a new key",
+        )
+    if request.timestamp is not None and request.timestamp != prior.timestamp:
+        raise KeyConflictError(
+            f"the key {request.key[:100]!r} belongs to entry 0x{prior.id.hex()}, which is dated"
+            f" {format_timestamp(prior.timestamp)}, not {format_timestamp(request.timestamp)}",
+            hint="a new posting needs a new key",
+        )
+
+
+def post(
+    connection: Connection,
+    context: PostingContext,
+    token: StoredToken,
+    records: Sequence[Record],
+) -> list[Posted]:
+    """Post all records, in order, or none of them; return what each one became.
+
+    Runs inside the caller's write transaction. A record whose key was used before returns the
+    first result if it asks for the same, and raises KeyConflictError otherwise. Raises the
+    InputError or RuleError of the first record that is refused, and RetryableError after a
+    deadlock: the transaction must then be rolled back and may be run again.
+    """
+    if not records:
+        return []
+    for record in records:
+        check_record(record)
+    with translated():
+        names = {side for record in records for side in (record.from_account, record.to_account)}
+        known = accounts.resolve(connection, names)
+        make = Requests(context, token).make
+        requests = [make(record, known) for record in records]
+        poster = Poster(connection, context, token)
+        poster.lock({known[name].number: name for name in names}, supply=SYSTEM in names)
+        outcomes = poster.post(requests)
+        poster.close()
+    return [
+        _posted(token, record, request, outcome)
+        for record, request, outcome in zip(records, requests, outcomes, strict=True)
+        if outcome is not None
+    ]
+
+
+def _posted(token: StoredToken, record: Record, request: Request, outcome: Outcome) -> Posted:
+    return Posted(
+        id=outcome.id,
+        entry_no=outcome.entry_no,
+        timestamp=outcome.timestamp,
+        from_account=record.from_account,
+        to_account=record.to_account,
+        value=record.value,
+        decimals=token.decimals,
+        balance_after_from=outcome.balance_after_from,
+        balance_after_to=outcome.balance_after_to,
+        supply_after=outcome.supply_after,
+        idempotency_key=request.key,
+        repeated=outcome.repeated,
+    )

@@ -1,0 +1,141 @@
+"""Records made ready to post: checked, their accounts resolved, their hashes computed.
+
+Everything about a posting that can be known without a balance. Asks no database.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from token_ledger.core.entry import EntryHasher, entry_nonce, entry_ref, ref_salt
+from token_ledger.core.parse import (
+    REASON_BYTES_MAX,
+    TIMESTAMP_MAX,
+    check_value,
+    parse_account_id,
+    parse_key,
+    parse_metadata,
+    parse_text,
+)
+from token_ledger.core.types import Record, Texts
+from token_ledger.errors import MetadataError, SelfTransferError, TimestampError
+from token_ledger.ledger.accounts import Known
+from token_ledger.ledger.tokens import StoredToken
+
+
+@dataclass(frozen=True, slots=True)
+class PostingContext:
+    """What posting needs of the ledger: its secret, its operator, and a clock in tests."""
+
+    operator: bytes
+    secret: bytes = field(repr=False)
+    clock: Callable[[], int] | None = None
+
+
+class Request(NamedTuple):
+    """A record that passed every check that needs no balances, with its hashes."""
+
+    from_no: int
+    to_no: int
+    value: int
+    timestamp: int | None
+    reason: str
+    reference_type: str
+    reference_id: str
+    memo: str
+    metadata: str | None
+    key: str
+    nonce: bytes
+    ref: bytes
+    id: bytes
+
+
+def fresh_key() -> str:
+    """Return a UUIDv7 (RFC 9562): unique, and sorted by the time of its making."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (milliseconds << 80) | secrets.randbits(80)
+    number = number & ~(0xF << 76) | (0x7 << 76)
+    number = number & ~(0x3 << 62) | (0x2 << 62)
+    return str(uuid.UUID(int=number))
+
+
+def check_record(record: Record) -> None:
+    """Raise the InputError or RuleError of a record that no ledger could take."""
+    parse_account_id(record.from_account, allow_system=True)
+    parse_account_id(record.to_account, allow_system=True)
+    if record.from_account == record.to_account:
+        raise SelfTransferError(
+            f"from and to are both {record.from_account!r}", hint="an entry moves between two"
+        )
+    check_value(record.value)
+    check_texts(record.texts)
+    if record.idempotency_key is not None:
+        parse_key(record.idempotency_key)
+    if record.timestamp is not None and not 0 <= record.timestamp <= TIMESTAMP_MAX:
+        raise TimestampError(f"timestamp {record.timestamp} is out of range", hint="1970 to 9999")
+
+
+def check_texts(texts: Texts) -> None:
+    """Raise TextError or MetadataError for texts that an entry cannot carry."""
+    parse_text(texts.reason, what="reason", bytes_max=REASON_BYTES_MAX)
+    parse_text(texts.reference_type, what="reference type")
+    parse_text(texts.reference_id, what="reference id")
+    parse_text(texts.memo, what="memo")
+    if texts.metadata is not None and parse_metadata(texts.metadata) != texts.metadata:
+        raise MetadataError("metadata is not in RFC 8785 form", hint="use canonical_metadata()")
+
+
+class Requests:
+    """Turns records into requests: keys into nonces, texts into refs, both into ids."""
+
+    def __init__(self, context: PostingContext, token: StoredToken) -> None:
+        self._secret = context.secret
+        self._id = EntryHasher(token.uid).id
+
+    def make(self, record: Record, known: Mapping[str, Known]) -> Request:
+        """Return the request of a checked record whose accounts are `known`."""
+        texts = record.texts
+        return self.make_raw(
+            known[record.from_account],
+            known[record.to_account],
+            record.value,
+            record.timestamp,
+            texts.reason,
+            texts.reference_type,
+            texts.reference_id,
+            texts.memo,
+            texts.metadata,
+            fresh_key() if record.idempotency_key is None else record.idempotency_key,
+        )
+
+    def make_raw(
+        self,
+        payer: Known,
+        payee: Known,
+        value: int,
+        timestamp: int | None,
+        reason: str,
+        reference_type: str,
+        reference_id: str,
+        memo: str,
+        metadata: str | None,
+        key: str,
+    ) -> Request:
+        """Return the request of checked words: `make` for a million of them."""
+        nonce = entry_nonce(self._secret, key)
+        ref = entry_ref(
+            ref_salt(self._secret, nonce),
+            Texts(reason, reference_type, reference_id, memo, metadata),
+        )
+        entry_id = self._id(
+            from_address=payer[1], to_address=payee[1], value=value, nonce=nonce, ref=ref
+        )
+        return Request(
+            payer[0], payee[0], value, timestamp, reason, reference_type, reference_id, memo,
+            metadata, key, nonce, ref, entry_id,
+        )  # fmt: skip

@@ -1,0 +1,266 @@
+"""The tables as queries see them, and the SQL types that hold 256-bit numbers on both engines.
+
+What the database itself enforces (CHECKs, triggers, indexes) is written in `migrations/`, which is
+the only way to create a database; `tests/ledger/test_schema.py` holds the two against each other.
+
+    Uint256           PostgreSQL NUMERIC, whole and below 2**256; SQLite 32 bytes, big-endian
+    Wide              the same for cumulative figures, below 2**320; SQLite 40 bytes
+    Hash32, Address   BYTEA or BLOB of exactly 32 or 20 bytes
+    times             BIGINT, microseconds since 1970-01-01T00:00:00Z
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+SCHEMA_VERSION = "0001"
+"""The migration that this release reads and writes."""
+
+VERSION_TABLE = "token_ledger_version"
+"""Alembic's table, under a name of our own: the application may run Alembic beside us."""
+
+WRITERS_LOCK = 0x746F6B656E5F6C67
+"""PostgreSQL advisory lock: writers share it from before `entry_no` to their commit."""
+
+SYSTEM_ACCOUNT_NO = 0
+
+UINT256_BYTES = 32
+WIDE_BYTES = 40
+
+
+class _Unsigned(TypeDecorator[int]):
+    """A whole number ≥ 0 of a fixed width: sorts and compares as the number on both engines."""
+
+    impl = LargeBinary
+    cache_ok = True
+    width: int
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(LargeBinary(self.width))
+        return dialect.type_descriptor(Numeric())
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        return value.to_bytes(self.width, "big") if dialect.name == "sqlite" else Decimal(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        if value is None:
+            return None
+        return int.from_bytes(value, "big") if dialect.name == "sqlite" else int(value)
+
+
+class Uint256(_Unsigned):
+    """0 ≤ n < 2**256."""
+
+    cache_ok = True
+    width = UINT256_BYTES
+
+
+class Wide(_Unsigned):
+    """0 ≤ n < 2**320: sums of many amounts."""
+
+    cache_ok = True
+    width = WIDE_BYTES
+
+
+def Hash32() -> LargeBinary:  # noqa: N802 — reads as the type that it is
+    """Return the type of 32 bytes."""
+    return LargeBinary(32)
+
+
+def Address() -> LargeBinary:  # noqa: N802
+    """Return the type of 20 bytes."""
+    return LargeBinary(20)
+
+
+metadata = MetaData()
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("ledger_no", Integer, primary_key=True),  # always 1: one ledger a database
+    Column("ledger_uid", Hash32(), nullable=False),
+    Column("ledger_secret", Hash32()),  # NULL when it lives in a file of the operator's
+    Column("secret_check", Hash32(), nullable=False),
+    Column("operator", Address(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_no", Integer, primary_key=True),
+    Column("uid", Hash32(), nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("decimals", Integer, nullable=False),
+    Column("max_supply", Uint256(), nullable=False),
+    Column("canonical_chain_id", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+token_supply = Table(
+    "token_supply",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("total_supply", Uint256(), nullable=False),
+    Column("total_minted", Wide(), nullable=False),
+    Column("total_burned", Wide(), nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_no", BigInteger, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("address", Address(), nullable=False),
+    Column("derived", Boolean(create_constraint=False), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+token_accounts = Table(
+    "token_accounts",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("account_no", BigInteger, ForeignKey("accounts.account_no"), primary_key=True),
+    Column("balance", Uint256(), nullable=False),
+    Column("total_earned", Wide(), nullable=False),
+    Column("total_spent", Wide(), nullable=False),
+    Column("total_staked", Uint256(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+token_ledger = Table(
+    "token_ledger",
+    metadata,
+    Column("entry_no", BigInteger, primary_key=True),
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), nullable=False),
+    Column("id", Hash32(), nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("from_account", BigInteger, ForeignKey("accounts.account_no"), nullable=False),
+    Column("to_account", BigInteger, ForeignKey("accounts.account_no"), nullable=False),
+    Column("amount", Uint256(), nullable=False),
+    # The next six are NULL only where redacted_at says so; absent metadata is NULL always.
+    Column("reason", Text),
+    Column("reference_type", Text),
+    Column("reference_id", Text),
+    Column("memo", Text),
+    Column("metadata", Text),
+    Column("idempotency_key", Text),
+    Column("nonce", Hash32(), nullable=False),
+    Column("ref", Hash32(), nullable=False),
+    Column("balance_after_from", Uint256()),  # NULL on the side of `system`
+    Column("balance_after_to", Uint256()),
+    Column("supply_after", Uint256()),  # set on mints and burns alone
+    Column("created_at", BigInteger, nullable=False),
+    Column("redacted_at", BigInteger),
+)
+
+token_batches = Table(
+    "token_batches",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("first_entry_no", BigInteger, nullable=False),
+    Column("last_entry_no", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("parent", Hash32(), nullable=False),
+    Column("entries_root", Hash32(), nullable=False),
+    Column("rows_hash", Hash32(), nullable=False),
+    Column("total_supply", Uint256(), nullable=False),
+    Column("sealed_at", BigInteger, nullable=False),
+    Column("digest", Hash32(), nullable=False),
+)
+
+batch_signatures = Table(
+    "batch_signatures",
+    metadata,
+    Column("token_no", Integer, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("signer", Address(), primary_key=True),
+    Column("signature", LargeBinary, nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
+)
+
+chain_contracts = Table(
+    "chain_contracts",
+    metadata,
+    Column("contract_no", Integer, primary_key=True),
+    Column("chain_id", BigInteger, nullable=False),
+    Column("address", Address(), nullable=False),
+    Column("token_no", Integer, ForeignKey("tokens.token_no")),
+    Column("block_number", BigInteger),  # of the deployment, where it is known
+    Column("tx_hash", Hash32()),
+    Column("code_hash", Hash32()),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+chain_cursors = Table(
+    "chain_cursors",
+    metadata,
+    Column("contract_no", Integer, ForeignKey("chain_contracts.contract_no"), primary_key=True),
+    Column("next_block", BigInteger, nullable=False),
+    Column("last_block_hash", Hash32()),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+chain_blocks = Table(
+    "chain_blocks",
+    metadata,
+    Column("chain_id", BigInteger, primary_key=True),
+    Column("hash", Hash32(), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("parent_hash", Hash32(), nullable=False),
+    Column("timestamp", BigInteger, nullable=False),  # microseconds, as everywhere
+)
+
+chain_transfers = Table(
+    "chain_transfers",
+    metadata,
+    Column("contract_no", Integer, ForeignKey("chain_contracts.contract_no"), primary_key=True),
+    Column("block_number", BigInteger, primary_key=True),
+    Column("log_index", BigInteger, primary_key=True),
+    Column("block_hash", Hash32(), primary_key=True),
+    Column("tx_hash", Hash32(), nullable=False),
+    Column("tx_index", BigInteger, nullable=False),
+    Column("from_address", Address(), nullable=False),
+    Column("to_address", Address(), nullable=False),
+    Column("value", Uint256(), nullable=False),
+    Column("seq", BigInteger),  # of the entry that a replay transferred; NULL for all others
+)
+
+chain_batches = Table(
+    "chain_batches",
+    metadata,
+    Column("contract_no", Integer, ForeignKey("chain_contracts.contract_no"), primary_key=True),
+    Column("block_hash", Hash32(), primary_key=True),
+    Column("log_index", BigInteger, primary_key=True),
+    Column("block_number", BigInteger, nullable=False),
+    Column("tx_hash", Hash32(), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("digest", Hash32(), nullable=False),
+    Column("entries_root", Hash32(), nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)

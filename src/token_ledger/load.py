@@ -1,0 +1,366 @@
+"""`load`: a file of rows, CSV or JSON Lines, becomes entries; whole, or not at all.
+
+Two passes. The first reads and checks every row and writes it to a spool on disk, in its inner
+form; so stdin is read once, and memory grows with the accounts of a file, not with its rows. The
+second locks those accounts and posts, in one transaction: a crash leaves nothing behind, and the
+same file loaded again adds nothing (`core.loadrow`: the key of a row without one).
+
+With `keep_going` the good rows land and the others go to a file of the same format, in their
+order, behind two columns: `refused` says why, and is ignored when that file, mended, is loaded;
+`refused_key` is the idempotency key of a row that has none of its own. Rows refused for what they
+say are written in the normal spelling; rows that could not even be read, as they were.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import marshal
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, BinaryIO, Self, cast
+
+from token_ledger.core.loadrow import BadRowKeys, ContentKeys, LoadRow, RowParser
+from token_ledger.core.progress import Progress, no_progress
+from token_ledger.core.rowfile import LINE_BYTES_MAX, BadRow, Cells, RefusedRows, RowReader
+from token_ledger.errors import (
+    InputError,
+    KeyConflictError,
+    RuleError,
+    TokenLedgerError,
+    UnknownAccountError,
+    UsageError,
+)
+from token_ledger.ledger import Connection, Ledger
+from token_ledger.ledger.accounts import Known, create_missing, find_known
+from token_ledger.ledger.posting import Poster
+from token_ledger.ledger.requests import Request, Requests
+
+RUN_SIZE = 4_000
+"""Rows that are spooled, hashed and inserted together."""
+
+_Refusal = tuple[int, Cells, str, bool]
+"""line, cells, why, and whether the cells are in the order of FIELDS (else as they were)."""
+REFUSAL_SIZE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did: rows read, entries made, rows found in the ledger already, rows refused.
+
+    `refused_path` is where those are, None when there are none.
+    """
+
+    rows: int
+    posted: int
+    repeated: int
+    refused: int
+    accounts_created: int
+    refused_path: Path | None
+
+
+def load(
+    ledger: Ledger,
+    source: str | Path | BinaryIO,
+    *,
+    create_accounts: bool = False,
+    keep_going: bool = False,
+    refused_path: str | Path | None = None,
+    progress: Progress = no_progress,
+) -> Loaded:
+    """Post every row of a file, in its order, in one transaction.
+
+    `source`: a path, `-` for standard input, or an open binary file. Unknown accounts are an
+    error unless `create_accounts`, which gives them derived addresses. Without `keep_going` the
+    first refused row is raised, with file, line, column, value and rule, and nothing has changed;
+    with it, refused rows go to `refused_path` (by default the source's name and `.refused`), which
+    must not hold anything else.
+    """
+    with ExitStack() as stack:
+        name, file = _open(stack, source)
+        loader = _Loader(ledger, name, create_accounts=create_accounts, keep_going=keep_going)
+        if keep_going:
+            loader.refused_path = Path(refused_path or _default_refused_path(source, name))
+        stack.enter_context(loader)
+        loader.read(file, progress)
+        return loader.post(progress)
+
+
+def _open(stack: ExitStack, source: str | Path | BinaryIO) -> tuple[str, BinaryIO]:
+    if not isinstance(source, str | Path):
+        return str(getattr(source, "name", "input")), source
+    if source == "-":
+        return "stdin", sys.stdin.buffer
+    try:
+        return str(source), stack.enter_context(Path(source).open("rb"))
+    except OSError as error:
+        raise UsageError(f"cannot read {source}: {error.strerror}", hint="check it") from None
+
+
+def _default_refused_path(source: object, name: str) -> str:
+    if isinstance(source, str | Path) and source != "-":
+        path = Path(name)
+        return str(path.with_name(f"{path.stem}.refused{path.suffix}"))
+    raise UsageError("where do refused rows go?", hint="give a path for them")
+
+
+def _binary_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines, and of one that is too long only as much as shows it."""
+    while raw := file.readline(LINE_BYTES_MAX + 1):
+        yield raw
+        part = raw
+        while len(part) > LINE_BYTES_MAX and not part.endswith(b"\n"):
+            part = file.readline(LINE_BYTES_MAX + 1)
+
+
+class _Loader:
+    """One load: the spool between its passes, and what it counts."""
+
+    def __init__(
+        self, ledger: Ledger, name: str, *, create_accounts: bool, keep_going: bool
+    ) -> None:
+        self._ledger = ledger
+        self._name = name
+        self._create_accounts = create_accounts
+        self._keep_going = keep_going
+        self.refused_path: Path | None = None
+        self._parser = RowParser(decimals=ledger.token.decimals)
+        self._rows = 0
+        self._columns: tuple[str, ...] = ()
+        self._is_json = False
+
+    def __enter__(self) -> Self:
+        self._spool: IO[bytes] = tempfile.TemporaryFile(prefix="token-ledger-load-")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._spool.close()
+
+    # --- the first pass -------------------------------------------------------------------
+
+    def read(self, file: BinaryIO, progress: Progress) -> None:
+        """Check every row and spool it."""
+        reader = self._open_reader(file)
+        self._columns, self._is_json = reader.columns, reader.is_json
+        parser, parse = self._parser, self._parser.parse
+        run: list[LoadRow | _Refusal] = []
+        for line, cells in reader:
+            try:
+                if isinstance(cells, BadRow):
+                    parser.column = ""
+                    raise cells.error
+                run.append(parse(line, cells))
+            except (InputError, RuleError) as error:
+                if not self._keep_going:
+                    raise self._located(error, line, parser.column) from error
+                readable = not isinstance(cells, BadRow)
+                given = cells.cells if isinstance(cells, BadRow) else cells
+                run.append((line, given, _why(error, line, parser.column), readable))
+            if len(run) == RUN_SIZE:
+                self._flush(run, progress)
+        self._flush(run, progress)
+
+    def _open_reader(self, file: BinaryIO) -> RowReader:
+        try:
+            return RowReader(_binary_lines(file))
+        except InputError as error:
+            raise type(error)(f"{self._name}: {error.message}", hint=error.hint) from error
+
+    def _flush(self, run: list[LoadRow | _Refusal], progress: Progress) -> None:
+        if run:
+            frame = marshal.dumps(run)
+            self._spool.write(len(frame).to_bytes(8, "big") + frame)
+            self._rows += len(run)
+            progress("read", self._rows, None)
+            run.clear()
+
+    def _runs(self) -> Iterator[list[LoadRow | _Refusal]]:
+        self._spool.seek(0)
+        left = self._rows
+        while left:
+            # Our own bytes, in a file without a name that nobody else can open.
+            size = int.from_bytes(self._spool.read(8), "big")
+            run = marshal.loads(self._spool.read(size))  # noqa: S302
+            left -= len(run)
+            yield run
+
+    def _located(self, error: TokenLedgerError, line: int, column: str) -> TokenLedgerError:
+        where = f"{self._name}:{line}: " + (f"{column}: " if column else "")
+        return type(error)(where + error.message, hint=error.hint)
+
+    # --- the second pass ------------------------------------------------------------------
+
+    def post(self, progress: Progress) -> Loaded:
+        """Post what was spooled, in one transaction, run again after a deadlock."""
+        rows = RefusedRows(self._columns, is_json=self._is_json)
+        with _RefusedFile(self.refused_path, rows) as refused:
+            loaded = self._ledger.run(lambda connection: self._post(connection, refused, progress))
+            if loaded.refused:
+                refused.publish()
+        return loaded
+
+    def _post(self, connection: Connection, refused: _RefusedFile, progress: Progress) -> Loaded:
+        refused.restart()
+        known, created = self._accounts(connection)
+        names = self._parser.names
+        poster = Poster(connection, self._ledger.context, self._ledger.token)
+        poster.lock(
+            {account.number: names[i] for i, account in enumerate(known) if account},
+            supply=self._parser.mints_or_burns,
+        )
+        make = Requests(self._ledger.context, self._ledger.token).make_raw
+        keys, bad_keys = ContentKeys(self._parser.fingerprints), BadRowKeys()
+        done, states = 0, Counter[bool | None]()
+        for run in self._runs():
+            rows: list[LoadRow] = []
+            requests: list[Request] = []
+            for item in run:
+                if len(item) == REFUSAL_SIZE:
+                    line, cells, why, readable = cast(_Refusal, item)
+                    key = bad_keys.key(cells)
+                    refused.add(line, cells, why=why, key=key, readable=readable)
+                    states[None] += 1
+                    continue
+                row = cast(LoadRow, item)
+                key = row[10] or keys.key(cast(bytes, row[11]))
+                payer, payee = known[row[2]], known[row[3]]
+                if payer is None or payee is None:
+                    self._refuse_unknown(row, key, refused)
+                    states[None] += 1
+                    continue
+                requests.append(make(payer, payee, row[4], row[1], *row[5:10], key))
+                rows.append(row)
+            outcomes = poster.post(requests, refuse=self._refuser(rows, requests, refused))
+            states.update(None if o is None else o.repeated for o in outcomes)
+            refused.end_run()
+            done += len(run)
+            progress("post", done, self._rows)
+        poster.close()
+        if states[None]:
+            refused.check()
+        return Loaded(
+            rows=self._rows,
+            posted=states[False],
+            repeated=states[True],
+            refused=states[None],
+            accounts_created=created,
+            refused_path=self.refused_path if states[None] else None,
+        )
+
+    def _accounts(self, connection: Connection) -> tuple[list[Known | None], int]:
+        """Return the accounts of the parser's names, and how many were made for them."""
+        names = self._parser.names
+        known = find_known(connection, names)
+        missing = [i for i, name in enumerate(names) if name not in known]
+        if missing and self._create_accounts:
+            made = create_missing(connection, self._ledger.context, [names[i] for i in missing])
+            return [known.get(name) or made[name] for name in names], len(missing)
+        if missing and not self._keep_going:
+            error = _unknown(names[missing[0]])
+            raise self._located(error, self._parser.first_lines[missing[0]], "account")
+        return [known.get(name) for name in names], 0
+
+    def _refuse_unknown(self, row: LoadRow, key: str, refused: _RefusedFile) -> None:
+        error = _unknown(self._parser.names[row[2]])
+        why = _why(error, row[0], "account")
+        refused.add(row[0], self._parser.cells(row), why=why, key=key, readable=True)
+
+    def _refuser(
+        self, rows: list[LoadRow], requests: list[Request], refused: _RefusedFile
+    ) -> Callable[[int, RuleError], None]:
+        def refuse(index: int, error: RuleError) -> None:
+            row = rows[index]
+            column = "idempotency_key" if isinstance(error, KeyConflictError) else "amount"
+            if not self._keep_going:
+                raise self._located(error, row[0], column) from error
+            why = _why(error, row[0], column)
+            cells, key = self._parser.cells(row), requests[index].key
+            refused.add(row[0], cells, why=why, key=key, readable=True)
+
+        return refuse
+
+
+def _unknown(name: str) -> UnknownAccountError:
+    return UnknownAccountError(f"no account {name!r}", hint="create it, or use --create-accounts")
+
+
+def _why(error: TokenLedgerError, line: int, column: str) -> str:
+    return f"line {line}: " + (f"{column}: " if column else "") + str(error)
+
+
+class _RefusedFile:
+    """The file of refused rows: written beside its place, and put there after the commit."""
+
+    def __init__(self, path: Path | None, rows: RefusedRows) -> None:
+        self._path = path
+        self._rows = rows
+        self._file: IO[str] | None = None
+        self._run: list[tuple[int, str]] = []
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            try:
+                self._file = tempfile.NamedTemporaryFile(
+                    "w", dir=self._path.parent, prefix=f".{self._path.name}.", delete=False,
+                    encoding="utf-8", errors="backslashreplace", newline="",
+                )  # fmt: skip
+            except OSError as error:
+                raise UsageError(
+                    f"cannot write {self._path}: {error.strerror}", hint="choose another place"
+                ) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        """Begin again: the transaction does."""
+        self._run = []
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(self._rows.header())
+
+    def add(self, line: int, cells: Cells, *, why: str, key: str, readable: bool) -> None:
+        """Keep a refused row of the present run."""
+        self._run.append((line, self._rows.row(cells, why=why, key=key, readable=readable)))
+
+    def end_run(self) -> None:
+        """Write the rows of a run in the order of their lines."""
+        if self._file is not None:
+            self._file.writelines(text for _, text in sorted(self._run))
+        self._run = []
+
+    def check(self) -> None:
+        """Raise UsageError if the place holds others: they may be being mended."""
+        if self._file is not None and self._path is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            written = Path(self._file.name)
+            if self._path.exists() and not filecmp.cmp(self._path, written, shallow=False):
+                raise UsageError(
+                    f"{self._path} holds other rows", hint="mend and load it, or move it away"
+                )
+
+    def publish(self) -> None:
+        """Put the file in its place."""
+        if self._file is not None and self._path is not None:
+            Path(self._file.name).replace(self._path)

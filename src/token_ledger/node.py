@@ -1,0 +1,81 @@
+"""The node that a verb was given, held against the chain that the mirror knows by the same id.
+
+A test chain that was started anew is another chain: what was mirrored of the old one is dropped.
+Any other chain with a foreign block 0 is refused. Shared by `migrate`, `ingest` and `reconcile`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from token_ledger.chain.identity import ChainIdentity, read_header_at, read_identity
+from token_ledger.chain.rpc import Rpc
+from token_ledger.errors import ChainError, WrongChainError
+from token_ledger.ledger import Ledger, mirror
+from token_ledger.ledger.mirror import StoredContract
+
+
+@contextmanager
+def meet(ledger: Ledger, url: str) -> Iterator[tuple[Rpc, ChainIdentity]]:
+    """Yield the node and its chain, which the mirror knows from now on.
+
+    Raises RpcError, and WrongChainError for another chain with a known id (test chains excepted).
+    """
+    with Rpc(url) as rpc:
+        chain = read_identity(rpc)
+        with ledger.read() as connection:
+            known = mirror.genesis_hash(connection, chain.chain_id)
+        if known != chain.genesis.hash:
+            if known is not None and not chain.is_test_chain:
+                raise _wrong_chain(rpc, chain)
+            _start_anew(ledger, chain)
+        yield rpc, chain
+
+
+@contextmanager
+def meet_again(ledger: Ledger, url: str) -> Iterator[tuple[Rpc, ChainIdentity]]:
+    """Yield the node and its chain, which the mirror must know already; changes nothing."""
+    with Rpc(url) as rpc:
+        chain = read_identity(rpc)
+        with ledger.read() as connection:
+            known = mirror.genesis_hash(connection, chain.chain_id)
+        if known is None:
+            raise ChainError(
+                f"the ledger knows nothing of chain {chain.chain_id}",
+                hint="run `migrate` and `import` first",
+            )
+        if known != chain.genesis.hash:
+            raise _wrong_chain(rpc, chain)
+        yield rpc, chain
+
+
+def check_not_reorganised(
+    ledger: Ledger, rpc: Rpc, chain: ChainIdentity, contract: StoredContract
+) -> bool:
+    """Return whether the chain still has the last block that was imported of a contract.
+
+    A node that does not reach so far is merely behind: that is no reorganisation.
+    """
+    with ledger.read() as connection:
+        cursor = mirror.read_cursor(connection, contract)
+    if cursor is None or cursor.next_block == 0:
+        return True
+    header = read_header_at(rpc, cursor.next_block - 1)
+    # A test chain that is shorter than it was has been taken back, not fallen behind.
+    if header is None:
+        return not chain.is_test_chain
+    return header.hash == cursor.last_block_hash
+
+
+def _start_anew(ledger: Ledger, chain: ChainIdentity) -> None:
+    with ledger.write() as connection:
+        mirror.forget_chain(connection, chain.chain_id)
+        mirror.store_genesis(connection, chain.chain_id, chain.genesis)
+
+
+def _wrong_chain(rpc: Rpc, chain: ChainIdentity) -> WrongChainError:
+    return WrongChainError(
+        f"{rpc.shown} serves another chain {chain.chain_id} than the ledger knows",
+        hint="a test chain that was restarted needs `migrate` and `import` again; check --rpc",
+    )

@@ -1,0 +1,194 @@
+"""Accounts, postings and questions, through the command, on both engines."""
+
+from __future__ import annotations
+
+import pytest
+
+MINTED = {
+    "id",
+    "entry_no",
+    "timestamp",
+    "from",
+    "to",
+    "amount",
+    "value",
+    "balance_after_from",
+    "balance_after_to",
+    "supply_after",
+    "idempotency_key",
+    "repeated",
+}
+
+
+@pytest.fixture
+def books(run, database_url: str):
+    """Return `run` on a ledger of either engine, with one token of two decimals."""
+
+    def call(*words: object):
+        return run("--db", database_url, *words)
+
+    ended = call("init", "--symbol", "TKN", "--name", "Token", "--decimals", "2")
+    assert 0 == ended.status, ended.err
+    call("account", "create", "alice", "--initial", "100")
+    call("account", "create", "bob")
+    return call
+
+
+def test_postings_and_questions_agree(books) -> None:
+    """Mint, transfer and burn move what they say; balance, supply and statement agree."""
+    minted = books("mint", "bob", "50.50", "--reason", "award", "--json").document
+    assert set(minted) == MINTED
+    assert ("system", "bob", "50.5", "5050", None, "50.5", "150.5", False) == tuple(
+        minted[name]
+        for name in (
+            "from",
+            "to",
+            "amount",
+            "value",
+            "balance_after_from",
+            "balance_after_to",
+            "supply_after",
+            "repeated",
+        )
+    )
+    moved = books("transfer", "alice", "bob", "0.01", "--reason", "tip", "--json").document
+    assert ("99.99", "50.51", None) == tuple(
+        moved[name] for name in ("balance_after_from", "balance_after_to", "supply_after")
+    )
+    burned = books("burn", "bob", "0.51", "--reason", "fee", "--json").document
+    assert ("50", None, "149.99") == tuple(
+        burned[name] for name in ("balance_after_from", "balance_after_to", "supply_after")
+    )
+    assert {"account_id": "bob", "token": "TKN", "amount": "50", "value": "5000"} == books(
+        "balance", "bob", "--json"
+    ).document
+    supply = books("supply", "--json").document
+    assert ("149.99", "150.5", "0.51") == tuple(
+        supply[name] for name in ("amount", "total_minted", "total_burned")
+    )
+    entries = books("statement", "bob", "--json").document["entries"]
+    assert ["50", "50.51", "50.5"] == [entry["balance_after"] for entry in entries]
+
+
+def test_people_see_tables(books) -> None:
+    """Without --json a person sees names, amounts and columns, plain when piped."""
+    assert "TKN" in books("mint", "bob", "1", "--reason", "x").out
+    assert "100 TKN\n" == books("balance", "alice").out
+    lines = books("statement", "alice").out.splitlines()
+    assert ["time", "amount", "balance", "with", "reason", "id"] == lines[0].split()
+    assert ["+100", "100", "system", "endow"] == lines[1].split()[1:5]
+    assert "alice" in books("account", "list").out
+    assert "derived" in books("account", "show", "alice").out
+    assert "supply" in books("supply").out
+
+
+def test_everything_said_of_an_entry_is_kept(books) -> None:
+    """Reference, memo, metadata, key and timestamp come back from `entry show`."""
+    posted = books(
+        *("mint", "alice", "1", "--reason", "award", "--key", "k1", "--ref", "paper:42:b"),
+        *("--memo", "thanks", "--metadata", '{"b": 1, "a": [true, null]}'),
+        *("--timestamp", "2020-02-29T12:00:00+02:00", "--json"),
+    ).document
+    shown = books("entry", "show", posted["id"], "--json").document
+    expected = {
+        "reason": "award",
+        "reference_type": "paper",
+        "reference_id": "42:b",
+        "memo": "thanks",
+        "metadata": {"a": [True, None], "b": 1},
+        "idempotency_key": "k1",
+        "timestamp": "2020-02-29T10:00:00Z",
+        "redacted": False,
+    }
+    assert expected == {name: shown[name] for name in expected}
+    assert "paper" in books("entry", "show", posted["id"]).out
+
+
+def test_a_repeat_returns_the_first_result(books) -> None:
+    """The same request with the same key posts once; another request with it is refused."""
+    words = ("transfer", "alice", "bob", "1", "--reason", "x", "--key", "k", "--json")
+    first, second = books(*words).document, books(*words).document
+    assert (False, True) == (first.pop("repeated"), second.pop("repeated"))
+    assert first == second
+    ended = books("transfer", "alice", "bob", "2", "--reason", "x", "--key", "k", "--json")
+    assert (1, "key_conflict") == (ended.status, ended.error["code"])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (("mint", "alice", "-5", "--reason", "x"), 1, "amount_out_of_range"),
+        (("mint", "alice", "--reason", "x", "-.5"), 2, "bad_amount"),
+        (("mint", "alice", "0", "--reason", "x"), 1, "amount_out_of_range"),
+        (("mint", "alice", "1.001", "--reason", "x"), 2, "bad_amount"),
+        (("mint", "alice", "1e2", "--reason", "x"), 2, "bad_amount"),
+        (("mint", "alice", "NaN", "--reason", "x"), 2, "bad_amount"),
+        (("mint", "alice", "1,000", "--reason", "x"), 2, "bad_amount"),
+        (("mint", "alice", str(2**256), "--reason", "x"), 1, "amount_out_of_range"),
+        (("mint", "nobody", "1", "--reason", "x"), 1, "unknown_account"),
+        (("mint", "system", "1", "--reason", "x"), 1, "system_account"),
+        (("mint", "alice", "1"), 2, "bad_usage"),
+        (("mint", "alice", "1", "--reason", "x", "--ref", "paper"), 2, "bad_usage"),
+        (("mint", "alice", "1", "--reason", "x", "--metadata", "{"), 2, "bad_metadata"),
+        (("mint", "alice", "1", "--reason", "x", "--metadata", '{"a":1,"a":2}'), 2, "bad_metadata"),
+        (("mint", "alice", "1", "--reason", "x", "--timestamp", "2020-01-01"), 2, "bad_timestamp"),
+        (("mint", "alice", "1", "--reason", "x", "--key", ""), 2, "bad_text"),
+        (("transfer", "alice", "alice", "1", "--reason", "x"), 1, "self_transfer"),
+        (("transfer", "alice", "bob", "100.01", "--reason", "x"), 1, "insufficient_balance"),
+        (("burn", "bob", "1", "--reason", "x"), 1, "insufficient_balance"),
+        (("account", "create", "alice"), 1, "account_exists"),
+        (("account", "create", "c", "--address", "0x12"), 2, "bad_address"),
+        (("account", "create", " c"), 2, "bad_text"),
+        (("account", "show", "nobody"), 1, "unknown_account"),
+        (("statement", "nobody"), 1, "unknown_account"),
+        (("statement", "alice", "--limit", "0"), 2, "bad_usage"),
+        (("statement", "alice", "--limit", "-5"), 2, "bad_usage"),
+        (("statement", "alice", "--cursor", "nonsense"), 2, "bad_usage"),
+        (("statement", "alice", "--since", "yesterday"), 2, "bad_timestamp"),
+        (("account", "list", "--cursor", "nonsense"), 2, "bad_usage"),
+        (("entry", "show", "0x12"), 2, "bad_usage"),
+        (("entry", "show", "0x" + "00" * 32), 1, "unknown_entry"),
+        (("--token", "NONE", "supply"), 1, "unknown_token"),
+    ],
+)
+def test_bad_input_is_refused_and_changes_nothing(books, words, status: int, code: str) -> None:
+    """Each bad input gives its own error as one JSON document, and the books stay as they were."""
+    ended = books(*words, "--json")
+    assert (status, code, "") == (ended.status, ended.error["code"], ended.err)
+    assert "100" == books("supply", "--json").document["amount"]
+    assert (status, "") == (books(*words).status, books(*words).out)
+
+
+def test_missing_balances_are_zero(books) -> None:
+    """The balance of an account that does not exist is 0, and so is an empty one's."""
+    assert ["0 TKN\n", "0 TKN\n"] == [books("balance", who).out for who in ("nobody", "bob")]
+
+
+def test_pages_join_without_gap_or_repetition(books) -> None:
+    """Following the cursors of statement and account list shows each row exactly once."""
+    for i in range(7):
+        books("mint", "bob", i + 1, "--reason", "x")
+        books("account", "create", f"account-{i}")
+    for words, rows, name in (
+        (("statement", "bob"), "entries", "amount"),
+        (("account", "list"), "accounts", "account_id"),
+    ):
+        whole = [row[name] for row in books(*words, "--json").document[rows]]
+        pages: list[str] = []
+        cursor: tuple[str, ...] = ()
+        while True:
+            page = books(*words, "--limit", "3", *cursor, "--json").document
+            pages += [row[name] for row in page[rows]]
+            if page["cursor"] is None:
+                break
+            cursor = ("--cursor", page["cursor"])
+        assert whole == pages
+    assert "more: --cursor" in books("statement", "bob", "--limit", "3").out
+
+
+def test_a_registered_address_is_kept(books) -> None:
+    """An account can be registered at an address, which no other account may have."""
+    address = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    made = books("account", "create", "carol", "--address", address, "--json").document
+    assert (address, False) == (made["address"], made["derived"])
+    assert 1 == books("account", "create", "dave", "--address", address).status

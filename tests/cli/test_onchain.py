@@ -1,0 +1,73 @@
+"""migrate, import and reconcile through the command, on a real Anvil."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_the_way_onto_the_chain(book, fresh_anvil: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed entries reach the chain once, come back as transfers, and match one to one."""
+    monkeypatch.setenv("TOKEN_LEDGER_RPC_URL", fresh_anvil)
+    book("account", "create", "bob")
+    book("transfer", "alice", "bob", "40", "--reason", "x")
+    ended = book("migrate", "--json")
+    assert (1, "unknown_batch") == (ended.status, ended.error["code"])
+    book("seal")
+    ended = book("migrate", "--json")
+    assert (2, "signing_key") == (ended.status, ended.error["code"])
+    book("sign")
+    done = book("migrate", "--json").document
+    assert {"contract", "chain_id", "batches", "entries", "gas_used"} <= set(done)
+    assert (31337, 1, 2) == (done["chain_id"], done["batches"], done["entries"])
+    assert (0, 0) == tuple(book("migrate", "--json").document[n] for n in ("batches", "entries"))
+
+    imported = book("import", "--json").document
+    assert {"transfers", "from_block", "to_block"} <= set(imported)
+    assert 2 == imported["transfers"]
+    assert 0 == book("import", "--json").document["transfers"]
+    for words in (("reconcile",), ("reconcile", "--rpc", fresh_anvil)):
+        ended = book(*words, "--json")
+        assert (0, 2, []) == (ended.status, ended.document["matched"], ended.document["findings"])
+    for command in ("migrate", "import", "reconcile", "status"):
+        assert done["contract"] in book(command).out
+
+
+def test_a_changed_balance_is_a_finding(book, fresh_anvil: str) -> None:
+    """A balance changed on the chain without a log makes reconcile exit 1 and name its kind."""
+    from token_ledger.chain.rpc import Rpc
+
+    rpc_words = ("--rpc", fresh_anvil)
+    book("seal", "--sign")
+    contract = book("migrate", *rpc_words, "--json").document["contract"]
+    address = book("account", "show", "alice", "--json").document["address"]
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_dealERC20", [address, contract, hex(10**6)])
+    book("import", *rpc_words)
+    ended = book("reconcile", *rpc_words, "--json")
+    assert 1 == ended.status
+    assert ["balance_drift"] == [finding["kind"] for finding in ended.document["findings"]]
+    assert "balance_drift" in book("reconcile", *rpc_words).out
+
+
+def test_verify_against_the_chain(book, fresh_anvil: str) -> None:
+    """--rpc and --contract anchor an export in the contract's finalized headers."""
+    from token_ledger.chain.rpc import Rpc
+
+    book("seal", "--sign")
+    contract = book("migrate", "--rpc", fresh_anvil, "--json").document["contract"]
+    book("export", "export")
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_mine", ["0x80"])
+    words = ("verify", "export", "--rpc", fresh_anvil, "--contract", contract, "--json")
+    ended = book(*words)
+    assert (0, "VERIFIED") == (ended.status, ended.document["verdict"])
+
+
+@pytest.mark.parametrize("command", ["migrate", "import"])
+def test_a_node_must_be_named_and_answer(book, command: str) -> None:
+    """Without --rpc the command says so; a node that is down is told as such."""
+    book("seal", "--sign")
+    ended = book(command, "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    ended = book(command, "--rpc", "http://127.0.0.1:1", "--json")
+    assert (2, "rpc") == (ended.status, ended.error["code"])

