@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eth_abi import encode as abi_encode
 from eth_account import Account
-from tests.reference import HEADER_TYPE
 
-from token_ledger.core import address, batch, entry, files, hashing, loadrow, packing, parse
+from token_ledger.core import address, batch, entry, files, gas, hashing, loadrow, packing, parse
 from token_ledger.core.signature import recover_signer
 from token_ledger.core.strict import decode, encode
 from token_ledger.core.types import Header, Texts
@@ -178,16 +176,41 @@ def test_files_verify_from_disk(documents: dict[str, dict[str, Any]], tmp_path: 
     assert verify(tmp_path).consistent
 
 
-def test_the_contracts_call_is_the_specs(spec: str) -> None:
-    """The replay call that section 11 names takes the header's struct, rows and signature."""
-    assert "replay(Batch header, bytes rows, bytes signature)" in spec
-    assert abi_encode([HEADER_TYPE], [[1, b"", 0, 1, b"", b"", 1, 1]])
+def _signature(item: dict[str, Any]) -> str:
+    """Return a function's or event's declaration as Solidity spells it."""
+    inputs = [
+        " ".join(
+            [
+                part["internalType"].removeprefix("struct ILedgerToken."),
+                *(["indexed"] if part.get("indexed") else []),
+                part["name"],
+            ]
+        )
+        for part in item["inputs"]
+    ]
+    return f"{item['name']}({', '.join(inputs)})"
 
 
-def test_anchor_kinds_and_limits(spec: str) -> None:
+def test_the_contract_is_the_specs(project: Path, spec: str) -> None:
+    """Function and event of section 11 are the compiled contract's, the struct is section 8's."""
+    path = project / "src/token_ledger/chain/artifacts/LedgerToken.json"
+    abi = {item["name"]: item for item in json.loads(path.read_text())["abi"] if "name" in item}
+    assert _signature(abi["replay"]) in spec
+    assert _signature(abi["BatchReplayed"]) in spec
+    fields = [f"{part['type']} {part['name']}" for part in abi["replay"]["inputs"][0]["components"]]
+    assert f"Batch({','.join(fields)})" in spec
+
+
+def test_every_anchor_finding_is_listed(project: Path, spec: str) -> None:
+    """Each kind that a failed anchor gives is named in section 10."""
+    source = (project / "src" / "token_ledger" / "verify.py").read_text(encoding="utf-8")
+    kinds = set(re.findall(r'"(anchor_\w+)"', source))
+    assert kinds
+    assert kinds == set(re.findall(r"`(anchor_\w+)`", spec))
+
+
+def test_limits_are_the_codes(spec: str) -> None:
     """Numbers that the text names are the code's."""
-    from token_ledger.core import gas
-
     for number in (gas.GAS_MAX, gas.CALLDATA_MAX, files.SIGNATURE_BYTES_MAX, packing.ACCOUNTS_MAX):
         assert f"{number:,}" in spec
     for number in (parse.ACCOUNT_ID_BYTES_MAX, parse.REASON_BYTES_MAX, parse.TEXT_BYTES_MAX):

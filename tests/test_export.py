@@ -32,7 +32,7 @@ def sealed_ledger(url: str, tmp_path: Path, *, ticking: bool = True) -> Ledger:
     """Return a ledger with several sealed and signed batches."""
     ledger = books.create(url, tmp_path, ticking=ticking)
     books.fill(ledger, 60)
-    seal(ledger, gas_max=250_000)
+    seal(ledger, gas_max=200_000)
     sign(ledger, books.operator())
     return ledger
 

@@ -266,8 +266,6 @@ def batch_tables(d: Dialect) -> list[str]:
 def chain_tables(d: Dialect) -> list[str]:
     """Return the mirror: what chains say about tokens."""
     contract = "contract_no INTEGER NOT NULL REFERENCES chain_contracts"
-    # In chain order, so that an import appends; the block's hash tells orphaned rows apart.
-    clustered = " STRICT, WITHOUT ROWID" if d.sqlite else ""
     return [
         f"""CREATE TABLE chain_contracts (
             contract_no INTEGER PRIMARY KEY CHECK (contract_no > 0),
@@ -307,7 +305,7 @@ def chain_tables(d: Dialect) -> list[str]:
             {d.unsigned("value")},
             {d.count("seq", null=True)},
             PRIMARY KEY (contract_no, block_number, log_index, block_hash)
-        ){clustered}""",
+        ){d.table_end}""",
         "CREATE INDEX chain_transfers_by_seq ON chain_transfers (contract_no, seq)",
         f"""CREATE TABLE chain_batches (
             {contract},

@@ -133,7 +133,8 @@ class _Demo:
         supply = ledger.get_total_supply()
         self.say(
             f"load {path.name} --create-accounts",
-            f"{loaded.posted} entries, {loaded.accounts_created} accounts, supply {self._amount(supply)}",
+            f"{loaded.posted} entries, {loaded.accounts_created} accounts, "
+            f"supply {self._amount(supply)}",
         )
         return loaded.posted
 

@@ -8,6 +8,8 @@ is `import`, which Python keeps for itself.)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
@@ -142,21 +144,20 @@ def _catch_up(
     head = rpc.quantity("eth_blockNumber")
     reader = LogReader(rpc, contract.address, replayed=contract.token_no is not None)
     transfers = batches = skipped = 0
-    while next_block <= head:
-        found = reader.read(next_block, head)
+    for found in _read_ahead(reader, first, head):
         if last_hash is not None and found.parent_hash != last_hash:
             raise ChainError(
                 f"block {next_block} does not follow what was imported before it",
                 hint="the chain is being reorganised; run it again",
             )
-        if _store(ledger, contract, found):
-            transfers += len(found.transfers)
-            batches += len(found.batches)
-            skipped += found.skipped
-            next_block, last_hash = found.to_block + 1, found.to_hash
-        else:  # another importer was faster
-            moved, last_hash = _position(ledger, contract)
-            next_block = next_block if moved is None else moved
+        if not _store(ledger, contract, found):
+            raise ChainError(
+                "another import of this contract is running", hint="let it finish; nothing is lost"
+            )
+        transfers += len(found.transfers)
+        batches += len(found.batches)
+        skipped += found.skipped
+        next_block, last_hash = found.to_block + 1, found.to_hash
         progress("import", next_block - first, head + 1 - first)
     return IngestResult(
         contract=contract.address,
@@ -165,8 +166,24 @@ def _catch_up(
         batches=batches,
         skipped=skipped,
         from_block=first,
-        to_block=max(head, next_block - 1),
+        to_block=next_block - 1,
     )
+
+
+def _read_ahead(reader: LogReader, first: int, head: int) -> Iterator[ChainRange]:
+    """Yield range after range; the next one is fetched while the one before is stored."""
+    if first > head:
+        return
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="import") as fetcher:
+        coming = fetcher.submit(reader.read, first, head)
+        while True:
+            found = coming.result()
+            last = found.to_block >= head
+            if not last:
+                coming = fetcher.submit(reader.read, found.to_block + 1, head)
+            yield found
+            if last:
+                return
 
 
 def _store(ledger: Ledger, contract: StoredContract, found: ChainRange) -> bool:

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.logs import read_headers
 from token_ledger.chain.rpc import Rpc
@@ -44,7 +42,7 @@ from token_ledger.core.strict import to_hex
 from token_ledger.core.transfers import BlockHeader, ReplayedBatch
 from token_ledger.core.types import Finding
 from token_ledger.errors import ChainError, ForeignContractError
-from token_ledger.ledger import Ledger, batches, mirror, mirror_joins
+from token_ledger.ledger import Connection, Ledger, batches, mirror, mirror_joins
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import AccountBalances
 from token_ledger.node import check_not_reorganised, meet_again

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from token_ledger.core.batch import make_batch
 from token_ledger.core.gas import CALLDATA_MAX, GAS_MAX, BatchPlan
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import ZERO_ADDRESS, Batch
-from token_ledger.ledger import Ledger, batches, sealing
+from token_ledger.ledger import Connection, Ledger, batches, sealing
 from token_ledger.ledger.batches import Head
 from token_ledger.ledger.sealing import UnsealedEntry
 
@@ -105,7 +103,7 @@ def plan_batch(
     unsealed: Sequence[UnsealedEntry], head: Head, *, gas_max: int, calldata_max: int
 ) -> int:
     """Return how many of the next entries fit into one replay transaction."""
-    plan = BatchPlan(gas_max=gas_max, calldata_max=calldata_max)
+    plan = BatchPlan(first_batch=head.number == 0, gas_max=gas_max, calldata_max=calldata_max)
     supply = head.total_supply
     for row in unsealed:
         entry = row.entry

@@ -13,11 +13,10 @@ from token_ledger.core.gas import (
     CALLDATA_MAX,
     GAS_MAX,
     BatchPlan,
-    calldata_bytes,
+    BatchShape,
     gas_floor,
-    replay_gas,
 )
-from token_ledger.core.packing import Movement, pack, value_width
+from token_ledger.core.packing import Movement, pack
 
 HEADER = [1, b"\1" * 32, 0, 1, b"\1" * 32, b"\1" * 32, 2**256 - 1, 2**60]
 
@@ -41,9 +40,7 @@ def _plan(rows: list[Movement], *, balance: int = 0, **limits: int) -> BatchPlan
 def test_calldata_is_never_underestimated(rows: list[Movement]) -> None:
     """The planned size is at least the encoded transaction's, and over by less than two words."""
     packed = pack(rows)
-    accounts = len({side for row in rows for side in row[:2]})
-    width = max(value_width(value) for *_, value in rows)
-    planned = calldata_bytes(accounts=accounts, rows=len(rows), width=width)
+    planned = _plan(rows, gas_max=10**9, calldata_max=10**9).shape.calldata_bytes
     assert 0 <= planned - len(_calldata(packed)) < 64
 
 
@@ -125,6 +122,6 @@ def test_the_floor_is_the_designs() -> None:
 
 def test_four_thousand_rows_are_planned_below_ten_million() -> None:
     """4,000 rows of nine-byte values among 100 existing accounts fit one batch."""
-    planned = replay_gas(accounts=100, new_accounts=0, rows=4000, width=9, value_bytes=36_000)
-    assert planned < GAS_MAX
-    assert calldata_bytes(accounts=100, rows=4000, width=9) < CALLDATA_MAX
+    shape = BatchShape(rows=4000, old_accounts=100, width=9, nonzero_value_bytes=36_000)
+    assert shape.gas < GAS_MAX
+    assert shape.calldata_bytes < CALLDATA_MAX

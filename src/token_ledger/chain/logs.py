@@ -8,8 +8,11 @@ topics) is counted and skipped. Does not store: `ingest` does.
 
 from __future__ import annotations
 
+import binascii
+import gc
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from token_ledger.chain.contracts import BATCH_REPLAYED_TOPIC, TRANSFER_TOPIC
@@ -25,6 +28,8 @@ _LOG_INDEX_BITS = 32
 _INDEX_MAX = 1 << 31
 _SECONDS_MAX = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that a database column holds
 _METHOD = "eth_getLogs"
+_WORD_TEXT = 66
+_X_TO_ZERO = bytes.maketrans(b"x", b"0")
 _TRANSFER = "0x" + TRANSFER_TOPIC.hex()
 _BATCH_REPLAYED = "0x" + BATCH_REPLAYED_TOPIC.hex()
 
@@ -52,19 +57,24 @@ class LogReader:
         while True:
             to_block = min(from_block + self._size - 1, head)
             try:
-                logs = self._rpc.call(_METHOD, [self._range(from_block, to_block)])
+                with _without_gc():
+                    found = self._read(from_block, to_block)
             except (NodeError, TooLargeError):
                 if to_block == from_block:
                     raise
                 self._size = max(1, (to_block - from_block + 1) // 2)
                 self._ceiling, self._successes = self._size, 0
                 continue
-            with self._rpc.decoding(_METHOD):
-                found = decode_logs(
-                    logs, address=self._address, from_block=from_block, to_block=to_block
-                )
-            self._adapt(len(logs))
             return self._with_headers(found, from_block, to_block)
+
+    def _read(self, from_block: int, to_block: int) -> DecodedLogs:
+        logs = self._rpc.call(_METHOD, [self._range(from_block, to_block)])
+        with self._rpc.decoding(_METHOD):
+            found = decode_logs(
+                logs, address=self._address, from_block=from_block, to_block=to_block
+            )
+        self._adapt(len(logs))
+        return found
 
     def _range(self, from_block: int, to_block: int) -> dict[str, Any]:
         return {**self._filter, "fromBlock": hex(from_block), "toBlock": hex(to_block)}
@@ -245,7 +255,7 @@ def _columns(logs: list[Log], block_number: list[int], log_index: list[int]) -> 
         tx_index=tx_index,
         from_address=_addresses([topic[1] for topic in topics]),
         to_address=_addresses([topic[2] for topic in topics]),
-        value=_words([log["data"] for log in logs])[1],
+        value=_words([log["data"] for log in logs]),
         seq=[None] * len(logs),
     )
 
@@ -264,23 +274,41 @@ def _quantities(texts: list[Any]) -> list[int]:
     return _repeated(texts, decode_quantity)
 
 
-def _words(texts: Sequence[str]) -> tuple[bytes, list[bytes]]:
-    """Return a column of 32-byte words, joined and one by one; raises ValueError."""
+def _joined(texts: Sequence[str]) -> bytes:
+    """Return a column of 32-byte words, 33 bytes each: a zero where 0x stood, then the word.
+
+    Raises ValueError for anything that is not 0x and 64 hexadecimal digits.
+    """
     n = len(texts)
-    if any(length != 66 for length in set(map(len, texts))):
+    if any(length != _WORD_TEXT for length in set(map(len, texts))):
         raise ValueError("a word is not 32 bytes")
     joined = "".join(texts)
-    if joined[0::66].count("0") != n or joined[1::66].count("x") != n:
+    at_its_place = joined[0::_WORD_TEXT].count("0") == n == joined[1::_WORD_TEXT].count("x")
+    if not at_its_place or joined.count("x") != n:
         raise ValueError("a word does not begin with 0x")
-    raw = bytes.fromhex(joined.replace("0x", ""))
-    if len(raw) != 32 * n:
-        raise ValueError("a word is not hexadecimal")
-    return raw, [raw[i : i + 32] for i in range(0, 32 * n, 32)]
+    return binascii.unhexlify(joined.encode("ascii").translate(_X_TO_ZERO))
+
+
+def _words(texts: Sequence[str]) -> list[bytes]:
+    raw = _joined(texts)
+    return [raw[i : i + 32] for i in range(1, len(raw), 33)]
 
 
 def _addresses(texts: Sequence[str]) -> list[bytes]:
-    raw, _ = _words(texts)
+    raw = _joined(texts)
     n = len(texts)
-    if any(raw[k::32].count(0) != n for k in range(12)):
+    if any(raw[k::33].count(0) != n for k in range(1, 13)):
         raise ValueError("a topic is wider than an address")
-    return [raw[i : i + 20] for i in range(12, 32 * n, 32)]
+    return [raw[i : i + 20] for i in range(13, len(raw), 33)]
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Pause the cyclic collector: it would walk a hundred thousand fresh, acyclic objects."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from token_ledger.chain import contracts
 from token_ledger.chain.rpc import NodeError, Rpc, hex_data
 from token_ledger.chain.sender import Receipt, Sender
-from token_ledger.core.gas import replay_gas
+from token_ledger.core.gas import BatchShape
 from token_ledger.core.types import Batch, Header
 from token_ledger.errors import RevertedError
 
@@ -45,9 +45,13 @@ def gas_limit(batch: Batch) -> int:
     """
     accounts, width = int.from_bytes(batch.rows[2:4], "big"), batch.rows[1]
     count = batch.header.count
-    planned = replay_gas(
-        accounts=accounts, new_accounts=accounts, rows=count, width=width, value_bytes=width * count
-    )
+    planned = BatchShape(
+        rows=count,
+        new_accounts=accounts,
+        first_batch=True,
+        width=width,
+        nonzero_value_bytes=width * count,
+    ).gas
     return min(planned + planned // 10, TRANSACTION_GAS_MAX)
 
 

@@ -12,16 +12,16 @@ from collections.abc import Iterable
 from token_ledger.core.hashing import keccak
 
 BLOOM_BYTES = 256
-_BITS = 2048
+_BIT = tuple(1 << n for n in range(8 * BLOOM_BYTES))
 
 
 def mask_of(item: bytes) -> int:
     """Return the three bits (two or one, where they meet) of an address or topic."""
     digest = keccak(item)
     return (
-        1 << (int.from_bytes(digest[0:2], "big") % _BITS)
-        | 1 << (int.from_bytes(digest[2:4], "big") % _BITS)
-        | 1 << (int.from_bytes(digest[4:6], "big") % _BITS)
+        _BIT[(digest[0] & 7) << 8 | digest[1]]
+        | _BIT[(digest[2] & 7) << 8 | digest[3]]
+        | _BIT[(digest[4] & 7) << 8 | digest[5]]
     )
 
 

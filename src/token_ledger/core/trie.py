@@ -15,6 +15,7 @@ from token_ledger.core.rlp import EMPTY, encode_bytes, encode_integer, list_pref
 
 EMPTY_ROOT = keccak(EMPTY)
 _NIBBLES = "0123456789abcdef"
+_EXTENSION, _LEAF = 0, 2
 _HASHED = b"\xa0"  # the prefix of 32 bytes
 
 
@@ -38,18 +39,17 @@ def _key(index: int) -> str:
 
 
 @lru_cache(maxsize=1 << 12)
-def _path(nibbles: str, *, leaf: bool) -> bytes:
+def _path(nibbles: str, kind: int) -> bytes:
     """Return a path in hex-prefix encoding (Yellow Paper, appendix C), as an RLP item."""
-    flag = 2 * leaf + len(nibbles) % 2
-    padding = "" if len(nibbles) % 2 else "0"
-    return encode_bytes(bytes.fromhex(f"{flag:x}{padding}{nibbles}"))
+    odd = len(nibbles) % 2
+    return encode_bytes(bytes.fromhex(f"{kind + odd}{'' if odd else '0'}{nibbles}"))
 
 
 def _node(keys: list[str], values: list[bytes], low: int, high: int, depth: int) -> bytes:
     """Return the node over the sorted keys from `low` to `high`, alike in `depth` nibbles."""
     first = keys[low]
     if high - low == 1:
-        path = _path(first[depth:], leaf=True)
+        path = _path(first[depth:], _LEAF)
         value = encode_bytes(values[low])
         return list_prefix(len(path) + len(value)) + path + value
     last = keys[high - 1]
@@ -59,7 +59,7 @@ def _node(keys: list[str], values: list[bytes], low: int, high: int, depth: int)
     branch = _branch(keys, values, low, high, fork)
     if fork == depth:
         return branch
-    path, child = _path(first[depth:fork], leaf=False), _reference(branch)
+    path, child = _path(first[depth:fork], _EXTENSION), _reference(branch)
     return list_prefix(len(path) + len(child)) + path + child
 
 

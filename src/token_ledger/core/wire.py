@@ -7,6 +7,7 @@ that names method and node. Leading zeros and upper-case digits are read: some n
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}", re.ASCII)
 DATA_BYTES_MAX = 1 << 26
@@ -43,3 +44,8 @@ def field(item: dict[str, object], name: str) -> object:
         return item[name]
     except KeyError:
         raise ValueError(f"{name} is missing") from None
+
+
+def refuse(what: str) -> NoReturn:
+    """Raise the ValueError that says why an answer is none, of whatever type it is."""
+    raise ValueError(what)

@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -90,7 +91,9 @@ class Store(ABC):
 class SqliteStore(Store):
     """SQLite: one writer, which BEGIN IMMEDIATE has made us; nothing else to lock."""
 
-    _INSERT = f"INSERT INTO token_ledger ({ENTRY_COLUMNS}) VALUES ({', '.join('?' * 19)})"
+    _ROW = f"({', '.join('?' * 19)})"
+    _INSERT = f"INSERT INTO token_ledger ({ENTRY_COLUMNS}) VALUES "
+    _ROWS = 200  # a statement: triggers make SQLite journal every statement, not every row
 
     @staticmethod
     def uint256(number: int) -> bytes:
@@ -149,9 +152,13 @@ class SqliteStore(Store):
         return range(highest + 1, highest + 1 + count), _clock()
 
     def insert(self, rows: Sequence[EntryRow]) -> None:
-        """Insert entries, one prepared statement for all."""
-        if rows:
-            self.connection.exec_driver_sql(self._INSERT, rows)
+        """Insert entries, many a statement where there are many."""
+        whole = len(rows) - len(rows) % self._ROWS
+        many = self._INSERT + ", ".join([self._ROW] * self._ROWS)
+        for part in chunks(rows[:whole], self._ROWS):
+            self.connection.exec_driver_sql(many, tuple(chain.from_iterable(part)))
+        if whole < len(rows):
+            self.connection.exec_driver_sql(self._INSERT + self._ROW, list(rows[whole:]))
 
     def update_accounts(self, rows: Sequence[AccountRow]) -> None:
         """Write balances, one prepared statement for all."""
