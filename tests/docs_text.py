@@ -124,8 +124,17 @@ def rewritten(text: str, **where: object) -> str:
 
 
 def _abridged(text: str) -> str:
-    text = re.sub(r"0x[0-9a-fA-F]{40,}", "0x…", text)
-    return re.sub(r"127\.0\.0\.1:\d+", RPC_URL.removeprefix("http://"), text)
+    text = re.sub(r"127\.0\.0\.1:\d+", RPC_URL.removeprefix("http://"), text)
+    shorter = re.sub(r"0x[0-9a-fA-F]{40,}", "0x…", text)
+    if shorter == text or not text.startswith("check "):
+        return shorter
+    rows = [re.split(r" {2,}", line) for line in shorter.splitlines()]
+    widths = [max(len(row[i]) for row in rows if len(row) > 1) for i in range(2)]
+    return "".join(
+        "  ".join([*(c.ljust(w) for c, w in zip(row[:2], widths, strict=False)), *row[2:]]).rstrip()
+        + "\n"
+        for row in rows
+    )
 
 
 def main() -> None:

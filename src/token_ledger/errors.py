@@ -22,7 +22,10 @@
     │   ├── UnknownBatchError
     │   ├── KeyConflictError        the same idempotency key with another request
     │   ├── SystemAccountError      `system` where an ordinary account is needed, or the reverse
-    │   └── CanonicalChainError     the token lives on another chain already
+    │   ├── CanonicalChainError     the token lives on another chain already
+    │   ├── TokenFinalizedError     the token left the ledger: the chain alone moves it now
+    │   ├── NotReadyError           something must happen before this may
+    │   └── ClaimError              the vault of this account cannot be claimed so
     └── UnavailableError        nothing wrong with the request; it could not be done now
         ├── DatabaseError           the database cannot be opened, read or written
         │   ├── SchemaVersionError      it is of another version: upgrade, or use another release
@@ -189,6 +192,24 @@ class CanonicalChainError(RuleError):
     """The token's one canonical chain is another one."""
 
     code = "canonical_chain"
+
+
+class TokenFinalizedError(RuleError):
+    """The token's books are closed: only transfers of the chain become entries."""
+
+    code = "token_finalized"
+
+
+class NotReadyError(RuleError):
+    """Something else must be done before this may: what, the hint says. Nothing was changed."""
+
+    code = "not_ready"
+
+
+class ClaimError(RuleError):
+    """The vault of this account cannot be claimed, or not so."""
+
+    code = "claim"
 
 
 class UnavailableError(TokenLedgerError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from token_ledger.chain.finality import final_number
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.logs import read_headers
 from token_ledger.chain.rpc import Rpc
@@ -42,7 +43,7 @@ from token_ledger.core.strict import to_hex
 from token_ledger.core.transfers import BlockHeader, ReplayedBatch
 from token_ledger.core.types import Finding
 from token_ledger.errors import ChainError, ForeignContractError
-from token_ledger.ledger import Connection, Ledger, batches, mirror, mirror_joins
+from token_ledger.ledger import Connection, Ledger, batches, figures, mirror, mirror_joins
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import AccountBalances
 from token_ledger.node import check_not_reorganised, meet_again
@@ -107,13 +108,19 @@ class ReconcileResult:
 
 
 def reconcile(
-    ledger: Ledger, rpc_url: str | None = None, *, progress: Progress = no_progress
+    ledger: Ledger,
+    rpc_url: str | None = None,
+    *,
+    final: bool = False,
+    progress: Progress = no_progress,
 ) -> ReconcileResult:
     """Return how books and mirror agree and, with `rpc_url`, how the chain agrees with both.
 
+    `final`: ask the chain at its finalized block, which cannot be taken back, not at its latest.
     Raises ChainError where nothing was imported yet, WrongChainError for another chain than the
     mirrored one, RpcError.
     """
+    figures.refresh_statistics(ledger.engine)
     if rpc_url is None:
         with ledger.read() as connection:
             contract = _imported(ledger, connection, chain_id=None)
@@ -122,7 +129,8 @@ def reconcile(
         return result
     with meet_again(ledger, rpc_url) as (rpc, chain):
         # Pinned before the books are read, so that what the chain does meanwhile is left out.
-        block = read_headers(rpc, [rpc.quantity("eth_blockNumber")])[0]
+        number = final_number(rpc) if final else rpc.quantity("eth_blockNumber")
+        block = read_headers(rpc, [number])[0]
         with ledger.read() as connection:
             contract = _imported(ledger, connection, chain_id=chain.chain_id)
             result = ReconcileResult(contract.address, chain.chain_id, block.number, block.hash)

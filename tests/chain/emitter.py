@@ -5,21 +5,69 @@ For tests that need many logs quickly, in blocks of their choosing, and no token
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from token_ledger.chain.contracts import TRANSFER_TOPIC
 from token_ledger.chain.rpc import Rpc
 
-# For every 64 bytes of calldata, `to` and `value`: LOG3(value; Transfer, caller, to).
-_LOOP = "5f5b3681106015603e57806020013581565f52"  # placeholder, assembled below
-_RUNTIME = (
-    "5f"  # i = 0
-    "5b"  # loop:
-    "368110" "15" "603e" "57"  # unless i < calldatasize: end
-    "80602001" "35" "5f52"  # memory[0] = calldata[i + 32], the value
-    "8035" "33" f"7f{TRANSFER_TOPIC.hex()}"  # calldata[i], caller, topic
-    "6020" "5f" "a3"  # LOG3
-    "604001" "600156"  # i += 64; loop
-    "5b00"  # end: stop
+# For every 64 bytes of calldata, a `to` and a `value`: LOG3(value; Transfer, caller, to).
+_RUNTIME = "".join(
+    [
+        "5f5b",  # i = 0; loop:
+        "3681101560",  # unless i < calldatasize,
+        "3e57",  # go to the end
+        "80602001355f52",  # memory[0] = calldata[i + 32]
+        f"8035337f{TRANSFER_TOPIC.hex()}60205fa3",  # log(memory[0:32], topic, caller, calldata[i])
+        "604001600156",  # i += 64; go on
+        "5b00",  # the end
+    ]
 )
-_INIT = "604080600" "95f395ff3"
+_INIT = "60408060095f395ff3"
+_GAS = 10_000_000
+_MINED_TIMEOUT_S = 10.0
+
+
+class Emitter:
+    """The contract on an Anvil; `address` is its own, 20 bytes."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        """Deploy it from the node's first account."""
+        self._rpc = rpc
+        self._from = rpc.call("eth_accounts")[0]
+        receipt = self._send({"data": "0x" + _INIT + _RUNTIME})
+        self.address = bytes.fromhex(receipt["contractAddress"][2:])
+
+    def emit(self, *pairs: tuple[int, int]) -> int:
+        """Emit a Transfer to `to` of `value` for each pair, in one block; return its number."""
+        words = [word.to_bytes(32, "big").hex() for pair in pairs for word in pair]
+        call = {"to": "0x" + self.address.hex(), "data": "0x" + "".join(words)}
+        return int(self._send(call)["blockNumber"], 16)
+
+    def logs(self, rpc: Rpc, low: int, high: int) -> list[dict[str, str]]:
+        """Return what a node answers to `eth_getLogs` for the contract and a block range."""
+        return rpc.call("eth_getLogs", [self.query(low, high)])
+
+    def query(self, low: int, high: int) -> dict[str, object]:
+        """Return the filter of that question."""
+        return {
+            "address": "0x" + self.address.hex(),
+            "topics": ["0x" + TRANSFER_TOPIC.hex()],
+            "fromBlock": hex(low),
+            "toBlock": hex(high),
+        }
+
+    def _send(self, call: dict[str, str]) -> dict[str, str]:
+        tx = {"from": self._from, "gas": hex(_GAS), **call}
+        tx_hash = self._rpc.call("eth_sendTransaction", [tx])
+        deadline = time.monotonic() + _MINED_TIMEOUT_S
+        while (receipt := self._rpc.call("eth_getTransactionReceipt", [tx_hash])) is None:
+            assert time.monotonic() < deadline, "Anvil mines at once"
+            time.sleep(0.005)
+        assert receipt["status"] == "0x1"
+        return dict(receipt)
+
+
+def values(logs: Sequence[dict[str, str]]) -> list[int]:
+    """Return the values that logs carry, in their order."""
+    return [int(log["data"], 16) for log in logs]

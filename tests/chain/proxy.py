@@ -13,10 +13,11 @@ with them is what a test switches on, for as long as it wants:
         assert proxy.asked("eth_getLogs") ...
 
 Every fault takes `skip` (let so many matching calls pass first), `times` (then strike so often, by
-default always) and `when` (strike only on calls that it says yes to). So a node that changes its
-mind in the middle of a range is `Switch(other_url, skip=3)`. Several faults may be on at once: the
-first that answers for the node wins, all that alter an answer do so in turn. The faults there are
-stand in `tests.chain.faults`. Nothing is forwarded anywhere but to the URLs given; no fault lasts longer than `STALL_MAX_S`.
+default always), `methods` and `when` (strike only calls of these names, that it says yes to). So a
+node that changes its mind in the middle of a range is `Switch(other_url, skip=3)`. Several faults
+may be on at once: the first that answers for the node wins, all that alter an answer do so in turn.
+The faults that there are stand in `tests.chain.faults`. Nothing is forwarded anywhere but to the
+URLs given, and no fault lasts longer than `STALL_MAX_S`.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class BatchShape:
             supply = NEW_SUPPLY_GAS if self.supply_is_zero else OLD_SUPPLY_GAS
         return (
             TRANSACTION_GAS
-            + self._calldata_gas(reference_bytes)
+            + self.calldata_gas
             + FIXED_GAS
             + (FIRST_BATCH_GAS if self.first_batch else 0)
             + supply
@@ -95,7 +95,10 @@ class BatchShape:
             + memory * memory // 512
         )
 
-    def _calldata_gas(self, reference_bytes: int) -> int:
+    @property
+    def calldata_gas(self) -> int:
+        """The gas of the calldata alone, at its dearest."""
+        reference_bytes = 1 if self.accounts <= 256 else 2
         nonzero = (
             _CALLDATA_HEAD_NONZERO
             + 20 * (self.old_accounts + self.new_accounts)

@@ -23,7 +23,7 @@ from token_ledger.errors import (
     RuleError,
     SupplyExceededError,
 )
-from token_ledger.ledger import accounts
+from token_ledger.ledger import accounts, cutover
 from token_ledger.ledger.engine import translated
 from token_ledger.ledger.requests import PostingContext, Request, Requests, check_record
 from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO
@@ -109,6 +109,7 @@ class Poster:
 
     def __init__(self, connection: Connection, context: PostingContext, token: StoredToken) -> None:
         self._clock = context.clock
+        self._imported = context.imported
         self._token = token
         self._store = open_store(connection, token.token_no)
         self._accounts: dict[int, _Account] = {}
@@ -140,6 +141,8 @@ class Poster:
         }  # fmt: skip
         fresh = len(set(nonces).difference(prior))
         numbers, now = self._store.reserve(fresh) if fresh else ((), 0)
+        if self._store.closing_at is not None and not self._imported:
+            raise cutover.refusal(self._store.connection, self._token, self._store.closing_at)
         if self._clock is not None:
             now = self._clock()
         # Never before an account's last posting: its history reads in one order.

@@ -30,11 +30,15 @@ from token_ledger.ledger.tokens import StoredToken
 
 @dataclass(frozen=True, slots=True)
 class PostingContext:
-    """What posting needs of the ledger: its secret, its operator, and a clock in tests."""
+    """What posting needs of the ledger: its secret, its operator, and a clock in tests.
+
+    `imported`: the records are transfers of the chain, which the ledger's closing does not refuse.
+    """
 
     operator: bytes
     secret: bytes = field(repr=False)
     clock: Callable[[], int] | None = None
+    imported: bool = False
 
 
 class Request(NamedTuple):

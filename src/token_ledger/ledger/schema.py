@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The migration that this release reads and writes."""
 
 VERSION_TABLE = "token_ledger_version"
@@ -115,6 +115,8 @@ tokens = Table(
     Column("max_supply", Uint256(), nullable=False),
     Column("canonical_chain_id", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    Column("closing_at", BigInteger),
+    Column("finalized_at", BigInteger),
 )
 
 token_supply = Table(

@@ -50,6 +50,7 @@ class Store(ABC):
     def __init__(self, connection: Connection, token_no: int) -> None:
         self.connection = connection
         self.token_no = token_no
+        self.closing_at: int | None = None  # known once `reserve` has looked
 
     @staticmethod
     @abstractmethod
@@ -73,7 +74,10 @@ class Store(ABC):
 
     @abstractmethod
     def reserve(self, count: int) -> tuple[Sequence[int], int]:
-        """Return the next entry numbers, ascending, taken after every lock, and the time."""
+        """Return the next entry numbers, ascending, taken after every lock, and the time.
+
+        Sets `closing_at`: under that lock no cut-over can come in between any more.
+        """
 
     @abstractmethod
     def insert(self, rows: Sequence[EntryRow]) -> None:
@@ -93,7 +97,7 @@ class SqliteStore(Store):
 
     _ROW = f"({', '.join('?' * 19)})"
     _INSERT = f"INSERT INTO token_ledger ({ENTRY_COLUMNS}) VALUES "
-    _ROWS = 200  # a statement: triggers make SQLite journal every statement, not every row
+    _ROWS = 1_000  # a statement: triggers make SQLite journal every statement, not every row
 
     @staticmethod
     def uint256(number: int) -> bytes:
@@ -146,9 +150,11 @@ class SqliteStore(Store):
 
     def reserve(self, count: int) -> tuple[Sequence[int], int]:
         """Return the numbers after the highest one, and this machine's time."""
-        highest = self.connection.exec_driver_sql(
-            "SELECT coalesce(max(entry_no), 0) FROM token_ledger"
-        ).scalar_one()
+        highest, self.closing_at = self.connection.exec_driver_sql(
+            "SELECT coalesce(max(entry_no), 0),"
+            " (SELECT closing_at FROM tokens WHERE token_no = ?) FROM token_ledger",
+            (self.token_no,),
+        ).one()
         return range(highest + 1, highest + 1 + count), _clock()
 
     def insert(self, rows: Sequence[EntryRow]) -> None:
@@ -243,9 +249,11 @@ class PostgresStore(Store):
         """
         self.connection.exec_driver_sql("SELECT pg_advisory_xact_lock_shared(%s)", (WRITERS_LOCK,))
         found = self.connection.exec_driver_sql(
-            f"SELECT nextval('token_ledger_entry_no'), {_PG_CLOCK} FROM generate_series(1, %s)",
-            (count,),
+            f"SELECT nextval('token_ledger_entry_no'), {_PG_CLOCK},"
+            " (SELECT closing_at FROM tokens WHERE token_no = %s) FROM generate_series(1, %s)",
+            (self.token_no, count),
         ).all()
+        self.closing_at = found[-1][2]
         return [row[0] for row in found], found[-1][1]
 
     def insert(self, rows: Sequence[EntryRow]) -> None:

@@ -36,11 +36,17 @@ class TokenTerms:
 
 @dataclass(frozen=True, slots=True)
 class StoredToken(Token):
-    """A token with its place in this database and its ceiling in base units."""
+    """A token with its place in this database and its ceiling in base units.
+
+    `closing_at`: when its books were closed for the chain, and `finalized_at`, when the chain was
+    final about that; microseconds, as they were when the token was read.
+    """
 
     token_no: int
     max_supply: int
     canonical_chain_id: int | None
+    closing_at: int | None = None
+    finalized_at: int | None = None
 
 
 def create_token(
@@ -148,4 +154,6 @@ def _token(row: Row[tuple[object, ...]], ledger_uid: bytes) -> StoredToken:
         token_no=row.token_no,
         max_supply=row.max_supply,
         canonical_chain_id=row.canonical_chain_id,
+        closing_at=row.closing_at,
+        finalized_at=row.finalized_at,
     )

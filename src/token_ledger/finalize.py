@@ -1,0 +1,248 @@
+"""Finalize: the cut-over. Transfers open on the chain, replay closes, and so do the books.
+
+It cannot be undone, so everything is looked at first: all entries sealed, replayed, imported, and
+reconciled clean at a block that is final. Then the books are closed under the writers' lock, and
+only then is the contract told. Killed at any instant, running it again goes on where it stood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from token_ledger.chain import contracts
+from token_ledger.chain.finality import final_number
+from token_ledger.chain.rpc import NodeError, Rpc, hex_data
+from token_ledger.chain.sender import Sender
+from token_ledger.chain.signer import Signer
+from token_ledger.chain.state import ContractState, check_token_contract, read_state
+from token_ledger.core.address import to_checksum
+from token_ledger.core.progress import Progress, no_progress
+from token_ledger.errors import (
+    ForeignContractError,
+    NotReadyError,
+    RevertedError,
+    SigningKeyError,
+    TokenLedgerError,
+)
+from token_ledger.ledger import Ledger, batches, cutover, mirror
+from token_ledger.ledger.mirror import StoredContract
+from token_ledger.node import meet_again
+from token_ledger.reconcile import reconcile
+
+FINALIZE_GAS_MAX = 200_000
+FINALIZE_CALL = contracts.selector("finalize()")
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeResult:
+    """Where the cut-over stands.
+
+    `finalized`: the contract says so in its latest block. `final`: in one that cannot be taken
+    back, and the ledger has recorded it. `tx_hash`: what this run sent, if it sent anything.
+    """
+
+    contract: bytes
+    chain_id: int
+    number: int
+    finalized: bool
+    final: bool
+    tx_hash: bytes | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as one JSON-ready object."""
+        return {
+            "contract": to_checksum(self.contract),
+            "chain_id": self.chain_id,
+            "last_batch": self.number,
+            "finalized": self.finalized,
+            "final": self.final,
+            "transaction": None if self.tx_hash is None else hex_data(self.tx_hash),
+        }
+
+
+def finalize(
+    ledger: Ledger,
+    rpc_url: str,
+    *,
+    admin: Signer | None = None,
+    progress: Progress = no_progress,
+) -> FinalizeResult:
+    """Close the books and the contract's replay for ever, and open its transfers.
+
+    `admin` is the contract's admin, the ledger's operator, and pays the gas. Without it only the
+    checks are made and the books closed: the call is then somebody else's to send (a Safe), and
+    running this again records it. Raises NotReadyError for whatever is not sealed, replayed, final
+    or clean, SigningKeyError for a key that is not the admin's, RevertedError.
+    """
+    with meet_again(ledger, rpc_url) as (rpc, chain):
+        contract = _contract(ledger, chain.chain_id)
+        check_token_contract(
+            rpc, contract.address, ledger.token, known_code_hash=contract.code_hash
+        )
+        state = read_state(rpc, contract.address)
+        tx_hash: bytes | None = None
+        if not state.finalized:
+            _check_ready(ledger, rpc, contract, rpc_url, progress)
+            if admin is not None:
+                _try(rpc, contract, admin)
+            _close(ledger, rpc, contract)
+            if admin is not None:
+                tx_hash = _send(rpc, contract, admin, chain.chain_id)
+            state = read_state(rpc, contract.address)
+        return _settle(ledger, rpc, contract, state, tx_hash)
+
+
+def reopen(ledger: Ledger, rpc_url: str) -> None:
+    """Let new entries in again after a cut-over that was begun and given up.
+
+    A `finalize` that is still on its way must be cancelled first. Raises NotReadyError where the
+    contract is finalized: then there is no way back.
+    """
+    with meet_again(ledger, rpc_url) as (rpc, chain):
+        contract = _contract(ledger, chain.chain_id)
+        if read_state(rpc, contract.address).finalized:
+            raise NotReadyError(
+                f"the contract {to_checksum(contract.address)} is finalized",
+                hint="there is no way back: the chain moves the token now",
+            )
+        ledger.run(lambda connection: cutover.reopen_books(connection, ledger.token))
+
+
+def _contract(ledger: Ledger, chain_id: int) -> StoredContract:
+    with ledger.read() as connection:
+        contract = mirror.contract_of(connection, ledger.token, chain_id)
+    if contract is None:
+        raise ForeignContractError(
+            f"the ledger knows no contract of {ledger.token.symbol} on chain {chain_id}",
+            hint="run `migrate` first",
+        )
+    return contract
+
+
+def _check_ready(
+    ledger: Ledger, rpc: Rpc, contract: StoredContract, rpc_url: str, progress: Progress
+) -> None:
+    """Raise NotReadyError unless books, mirror and chain agree at a final block."""
+    shown = to_checksum(contract.address)
+    final = final_number(rpc)
+    if contract.block_number is not None and final < contract.block_number:
+        raise NotReadyError(
+            f"the contract {shown} is not yet in a final block (final is {final})",
+            hint="wait until the chain has finalized it, then run it again",
+        )
+    with ledger.read() as connection:
+        unsealed = batches.count_unsealed(connection, ledger.token)
+        head = batches.head(connection, ledger.token)
+    if unsealed:
+        raise NotReadyError(
+            f"{unsealed} entries of {ledger.token.symbol} are not sealed",
+            hint="run `seal --sign`, `migrate`, `import` and `reconcile`, then finalize",
+        )
+    try:
+        state = read_state(rpc, contract.address, block=hex(final))
+    except ForeignContractError:
+        state = ContractState(b"", b"", False, 0, b"", 0)
+    if (state.head_number, state.head_digest) != (head.number, head.digest):
+        raise NotReadyError(
+            f"in the final block {final} the contract stands at batch {state.head_number}, "
+            f"the ledger at {head.number}",
+            hint="run `migrate`, or wait until the chain has finalized what was replayed",
+        )
+    result = reconcile(ledger, rpc_url, final=True, progress=progress)
+    if not result.clean or result.unreplayed or result.unsealed:
+        kinds = ", ".join(sorted({finding.kind for finding in result.findings})) or "unreplayed"
+        raise NotReadyError(
+            f"books, mirror and chain do not agree at block {result.block}: {kinds}",
+            hint="run `import`, then `reconcile --rpc`, which says what differs",
+        )
+
+
+def _try(rpc: Rpc, contract: StoredContract, admin: Signer) -> None:
+    """Run the call without sending it, so that what is refused leaves the books open."""
+    call = {
+        "from": hex_data(admin.address),
+        "to": hex_data(contract.address),
+        "data": hex_data(FINALIZE_CALL),
+    }
+    try:
+        rpc.call("eth_call", [call, "latest"])
+    except NodeError as error:
+        if error.data is None and "revert" not in error.text:
+            raise
+        revert = contracts.decode_revert(error.data)
+        if revert.name == "AccessControlUnauthorizedAccount":
+            raise SigningKeyError(
+                f"{to_checksum(admin.address)} is not the admin of the contract",
+                hint="finalize is the operator's: give its keystore, or --safe-json for a Safe",
+            ) from None
+        raise RevertedError(f"the contract refuses finalize: {revert}", hint=revert.hint) from None
+    if rpc.quantity("eth_getBalance", [hex_data(admin.address), "latest"]) == 0:
+        raise SigningKeyError(
+            f"the admin {to_checksum(admin.address)} has nothing to pay gas with", hint="fund it"
+        )
+
+
+def _close(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
+    """Close the books, then look once more: nothing may have been sealed since the checks."""
+    ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
+    with ledger.read() as connection:
+        head = batches.head(connection, ledger.token)
+    if head.number != read_state(rpc, contract.address).head_number:
+        ledger.run(lambda c: cutover.reopen_books(c, ledger.token))
+        raise NotReadyError(
+            "entries were posted and sealed while the books were being closed",
+            hint="run `migrate`, `import` and `reconcile` again, then finalize",
+        )
+
+
+def _send(rpc: Rpc, contract: StoredContract, admin: Signer, chain_id: int) -> bytes:
+    sender = Sender(rpc, admin, chain_id=chain_id)
+    receipt = sender.send_and_wait(contract.address, FINALIZE_CALL, gas=FINALIZE_GAS_MAX)
+    if not receipt.succeeded and not read_state(rpc, contract.address).finalized:
+        raise RevertedError(
+            f"finalize failed in transaction 0x{receipt.tx_hash.hex()}",
+            hint="the books stay closed: run it again, or `migrate --reopen` to go on posting",
+        )
+    return receipt.tx_hash
+
+
+def _settle(
+    ledger: Ledger,
+    rpc: Rpc,
+    contract: StoredContract,
+    state: ContractState,
+    tx_hash: bytes | None,
+) -> FinalizeResult:
+    """Record the cut-over once it stands in a final block."""
+    final = False
+    if state.finalized:
+        try:
+            final = read_state(rpc, contract.address, block=hex(final_number(rpc))).finalized
+        except ForeignContractError:  # so young that the final block does not have it
+            final = False
+        if final:
+            ledger.run(lambda c: cutover.record_finalized(c, ledger.token, now=ledger.now()))
+        else:
+            _keep_closed(ledger)
+    return FinalizeResult(
+        contract=contract.address,
+        chain_id=contract.chain_id,
+        number=state.head_number,
+        finalized=state.finalized,
+        final=final,
+        tx_hash=tx_hash,
+    )
+
+
+def _keep_closed(ledger: Ledger) -> None:
+    """Close the books of a contract that somebody else finalized, unless entries are waiting."""
+    try:
+        ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
+    except TokenLedgerError as error:
+        raise NotReadyError(
+            f"the contract is finalized already, but {error.message}",
+            hint="those entries can never be replayed: settle them on the chain instead",
+        ) from error
+
+
+__all__ = ["FINALIZE_CALL", "FinalizeResult", "finalize", "reopen"]

@@ -1,0 +1,92 @@
+"""Cut-over in the books: closing a token for new entries, and remembering that it is final.
+
+Closing happens under the lock that every writer shares, so that no entry is still on its way when
+the books are looked at. What the contract says is `finalize`'s business.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, text, update
+
+from token_ledger.core.address import to_checksum
+from token_ledger.core.parse import format_timestamp
+from token_ledger.errors import NotReadyError, TokenFinalizedError
+from token_ledger.ledger import schema
+from token_ledger.ledger.batches import count_unsealed
+from token_ledger.ledger.tokens import StoredToken
+
+_LOCK_TIMEOUT_MS = 2_000
+
+
+def close_books(connection: Connection, token: StoredToken, *, now: int) -> None:
+    """Refuse new entries of the token from now on, imported ones excepted. Closed, it stays so.
+
+    Runs in a write transaction. Raises NotReadyError while entries are not sealed, and
+    RetryableError while a long posting is under way.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": schema.WRITERS_LOCK}
+        )
+    unsealed = count_unsealed(connection, token)
+    if unsealed:
+        raise NotReadyError(
+            f"{unsealed} entries of {token.symbol} are not sealed",
+            hint="run `seal --sign`, `migrate`, `import` and `reconcile`, then finalize",
+        )
+    tokens = schema.tokens.c
+    connection.execute(
+        update(schema.tokens)
+        .where(tokens.token_no == token.token_no, tokens.closing_at.is_(None))
+        .values(closing_at=now)
+    )
+
+
+def reopen_books(connection: Connection, token: StoredToken) -> None:
+    """Let new entries in again; the database refuses it once the token is finalized."""
+    connection.execute(
+        update(schema.tokens)
+        .where(schema.tokens.c.token_no == token.token_no)
+        .values(closing_at=None)
+    )
+
+
+def record_finalized(connection: Connection, token: StoredToken, *, now: int) -> None:
+    """Remember for ever that the token left the ledger; again changes nothing."""
+    tokens = schema.tokens.c
+    mine = tokens.token_no == token.token_no
+    connection.execute(
+        update(schema.tokens).where(mine, tokens.closing_at.is_(None)).values(closing_at=now)
+    )
+    connection.execute(
+        update(schema.tokens).where(mine, tokens.finalized_at.is_(None)).values(finalized_at=now)
+    )
+
+
+def read_state(connection: Connection, token: StoredToken) -> tuple[int | None, int | None]:
+    """Return when the token's books were closed and when it was final, None while they are not."""
+    tokens = schema.tokens.c
+    row = connection.execute(
+        select(tokens.closing_at, tokens.finalized_at).where(tokens.token_no == token.token_no)
+    ).one()
+    return row.closing_at, row.finalized_at
+
+
+def refusal(connection: Connection, token: StoredToken, closing_at: int) -> TokenFinalizedError:
+    """Return the error that tells an application what to call instead of the ledger."""
+    contracts = schema.chain_contracts.c
+    row = connection.execute(
+        select(contracts.address, contracts.chain_id)
+        .where(contracts.token_no == token.token_no)
+        .order_by(contracts.contract_no.desc())
+        .limit(1)
+    ).first()
+    where = (
+        "its contract" if row is None else f"{to_checksum(row.address)} on chain {row.chain_id}"
+    )
+    return TokenFinalizedError(
+        f"{token.symbol} left the ledger at {format_timestamp(closing_at)}: no entry is posted here",
+        hint=f"call transfer(address,uint256) of {where}, as the holder (a vault's owner: through "
+        "the vault's execute); `import` brings it back into the books",
+    )

@@ -1,0 +1,451 @@
+"""Import: the mirror holds what the chain said, each log once, whatever interrupts the importer."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from tests import books
+from tests.chain.fake_node import FakeNode, Raw
+from tests.chain.log_node import TRANSFER, LogChain, expected_transfers, make_log, real_logs
+
+from token_ledger.chain.anvil import Anvil
+from token_ledger.chain.logs import LogReader
+from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.errors import (
+    ChainError,
+    DatabaseError,
+    ForeignContractError,
+    RpcError,
+    UsageError,
+    WrongChainError,
+)
+from token_ledger.ingest import ingest
+from token_ledger.ledger import Ledger, mirror
+from token_ledger.ledger.schema import (
+    chain_batches,
+    chain_blocks,
+    chain_cursors,
+    chain_transfers,
+)
+from token_ledger.migrate import migrate
+from token_ledger.seal import seal
+from token_ledger.sign import sign
+
+ENTRIES = 60
+SMALL = 200_000
+ERC20 = "0x" + "c0" * 20
+TOKEN = bytes.fromhex(ERC20[2:])
+
+
+@pytest.fixture
+def empty(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
+    """Yield a ledger without entries, on each engine."""
+    with books.create(database_url, tmp_path) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def sealed(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
+    """Yield a ledger with several signed batches, on each engine."""
+    with books.create(database_url, tmp_path) as ledger:
+        books.fill(ledger, ENTRIES)
+        seal(ledger, gas_max=SMALL)
+        sign(ledger, books.operator())
+        yield ledger
+
+
+def mirrored(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
+    """Return everything that the mirror holds of logs."""
+    tables = (chain_transfers, chain_batches, chain_blocks)
+    found = {}
+    with ledger.read() as connection:
+        for table in tables:
+            columns = [c for c in table.c if c.name != "contract_no"]
+            rows = connection.execute(select(*columns)).all()
+            found[table.name] = sorted(tuple(row) for row in rows)
+    return found
+
+
+def count(ledger: Ledger, table: Any = chain_transfers) -> int:
+    """Return how many rows a table has."""
+    with ledger.read() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def a_chain(blocks: int = 40, **limits: int) -> LogChain:
+    """Return a chain with some transfers of a foreign ERC-20 in every block."""
+    logs = [
+        make_log(block, i, bytes([block]) * 20, bytes([i + 100]) * 20, block * 10**i, address=ERC20)
+        for block in range(blocks)
+        for i in range(block % 4)
+    ]
+    return LogChain(logs, head=blocks + 5, **limits)
+
+
+# --- a ledger's own contract
+
+
+def test_the_tokens_own_contract_is_imported_with_its_batches(
+    sealed: Ledger, fresh_anvil: str
+) -> None:
+    """Every replayed entry is a transfer with the entry's seq, every batch is there."""
+    migrated = migrate(sealed, fresh_anvil)
+    done = ingest(sealed, fresh_anvil)
+    assert (ENTRIES, migrated.batches, 0, migrated.contract) == (
+        done.transfers, done.batches, 0, done.contract,
+    )  # fmt: skip
+    with sealed.read() as connection:
+        seqs = connection.execute(select(chain_transfers.c.seq)).scalars().all()
+        numbers = connection.execute(select(chain_batches.c.number)).scalars().all()
+    assert list(range(ENTRIES)) == sorted(seqs)
+    assert list(range(1, migrated.batches + 1)) == sorted(numbers)
+
+
+def test_a_second_run_adds_nothing(sealed: Ledger, fresh_anvil: str) -> None:
+    """Run again, an import finds nothing; new blocks alone are read."""
+    migrate(sealed, fresh_anvil)
+    first = ingest(sealed, fresh_anvil)
+    before = mirrored(sealed)
+    again = ingest(sealed, fresh_anvil)
+    assert (0, first.to_block + 1, first.to_block) == (
+        again.transfers, again.from_block, again.to_block,
+    )  # fmt: skip
+    assert before == mirrored(sealed)
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_mine", ["0x3"])
+    assert (0, first.to_block + 1, first.to_block + 3) == (
+        (found := ingest(sealed, fresh_anvil)).transfers, found.from_block, found.to_block,
+    )  # fmt: skip
+
+
+def test_logs_of_other_contracts_stay_out(sealed: Ledger, fresh_anvil: str) -> None:
+    """Only the contract's own address is imported, though others emit the same event."""
+    migrate(sealed, fresh_anvil)
+    with Rpc(fresh_anvil) as rpc:
+        # PUSH32 topic … LOG3: a contract that emits a Transfer of its own whenever it is called.
+        topic = "7f" + "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+        code = "0x602a5f5260016002" + topic + "60205fa300"
+        rpc.call("anvil_setCode", [ERC20, code])
+        sender = rpc.call("eth_accounts")[0]
+        rpc.call("eth_sendTransaction", [{"from": sender, "to": ERC20}])
+    assert ENTRIES == ingest(sealed, fresh_anvil).transfers
+    assert 1 == ingest(sealed, fresh_anvil, contract=TOKEN).transfers
+    assert ENTRIES + 1 == count(sealed)
+
+
+def test_a_block_that_leaves_out_replays_is_refused(sealed: Ledger, fresh_anvil: str) -> None:
+    """For the ledger's own contract --from-block cannot skip what was replayed."""
+    migrate(sealed, fresh_anvil)
+    with Rpc(fresh_anvil) as rpc:
+        head = rpc.quantity("eth_blockNumber")
+    with pytest.raises(UsageError, match="would leave out replays"):
+        ingest(sealed, fresh_anvil, from_block=head)
+
+
+def test_without_a_contract_there_is_nothing_to_import(empty: Ledger, fresh_anvil: str) -> None:
+    """A token that is on no chain, and an address without code, are told apart."""
+    with pytest.raises(ForeignContractError, match="knows no contract of TKN"):
+        ingest(empty, fresh_anvil)
+    with pytest.raises(ForeignContractError, match="there is no contract at"):
+        ingest(empty, fresh_anvil, contract=TOKEN)
+
+
+# --- any ERC-20
+
+
+def test_real_transfers_of_any_erc20_come_through(empty: Ledger, shared_data: Path) -> None:
+    """The most active token of two real blocks is mirrored as ethereum-etl decodes it."""
+    weth = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
+    first, last = 17_173_049, 17_173_050
+    with FakeNode(LogChain(real_logs(shared_data), head=last)) as node:
+        done = ingest(empty, node.url, contract=bytes.fromhex(weth[2:]), from_block=first)
+    expected = sorted(
+        (item["block_number"], item["log_index"], item["from_address"], item["to_address"],
+         item["value"])
+        for item in expected_transfers(shared_data)
+        if item["token_address"] == weth
+    )  # fmt: skip
+    with empty.read() as connection:
+        rows = connection.execute(select(chain_transfers)).all()
+    assert len(expected) == done.transfers > 20
+    assert expected == sorted(
+        (r.block_number, r.log_index, hex_data(r.from_address), hex_data(r.to_address), r.value)
+        for r in rows
+    )
+    assert {None} == {row.seq for row in rows}
+
+
+def test_another_standards_transfers_are_skipped_and_counted(
+    empty: Ledger, shared_data: Path
+) -> None:
+    """An ERC-721's four-topic Transfers are no ERC-20 transfers."""
+    logs = real_logs(shared_data)
+    address = next(
+        log["address"] for log in logs if len(log["topics"]) == 4 and log["topics"][0] == TRANSFER
+    )
+    with FakeNode(LogChain(logs, head=17_173_050)) as node:
+        done = ingest(empty, node.url, contract=bytes.fromhex(address[2:]), from_block=17_173_049)
+    assert (0, True) == (done.transfers, done.skipped > 0)
+    assert 0 == count(empty)
+
+
+def test_the_largest_values_come_through(empty: Ledger) -> None:
+    """0 and 2**256 - 1 are mirrored exactly, on both engines."""
+    values = [0, 1, 2**63, 2**255, 2**256 - 1]
+    logs = [make_log(1, i, TOKEN, b"\1" * 20, v, address=ERC20) for i, v in enumerate(values)]
+    with FakeNode(LogChain(logs, head=2)) as node:
+        ingest(empty, node.url, contract=TOKEN, from_block=0)
+    with empty.read() as connection:
+        query = select(chain_transfers.c.value).order_by(chain_transfers.c.log_index)
+        assert values == list(connection.execute(query).scalars())
+
+
+def test_a_gap_is_refused_and_an_earlier_block_changes_nothing(empty: Ledger) -> None:
+    """--from-block begins a first import; afterwards it can neither skip nor repeat blocks."""
+    chain = a_chain()
+    with FakeNode(chain) as node:
+        chain.head = 10
+        assert (3, 10) == (
+            (done := ingest(empty, node.url, contract=TOKEN, from_block=3)).from_block,
+            done.to_block,
+        )
+        chain.head = 45
+        with pytest.raises(UsageError, match="would leave a gap: imported up to 10"):
+            ingest(empty, node.url, contract=TOKEN, from_block=12)
+        assert 11 == ingest(empty, node.url, contract=TOKEN, from_block=0).from_block
+
+
+# --- interrupted
+
+
+def test_failing_at_any_call_leaves_a_mirror_to_go_on_from(empty: Ledger, tmp_path: Path) -> None:
+    """Wherever the node breaks off, whole ranges are kept, and the end is as if it never had."""
+    chain = a_chain(blocks_max=7)
+    budget = [0]
+
+    def answer(method: str, params: list[Any]) -> Any:
+        budget[0] -= 1
+        return Raw(status=400, body=b"broken") if budget[0] < 0 else chain(method, params)
+
+    with FakeNode(answer) as node:
+        for _ in range(60):
+            budget[0] = 12
+            try:
+                ingest(empty, node.url, contract=TOKEN, from_block=0)
+            except RpcError:
+                continue
+            break
+        budget[0] = 10**6
+        with books.create(f"sqlite:///{tmp_path / 'fresh.db'}", tmp_path) as fresh:
+            assert len(chain.logs) == ingest(fresh, node.url, contract=TOKEN).transfers
+            expected = mirrored(fresh)
+    found = mirrored(empty)
+    assert expected["chain_transfers"] == found["chain_transfers"]
+    assert {b[1] for b in expected["chain_blocks"]} & {b[1] for b in found["chain_blocks"]}
+
+
+_CHILD = """
+import sys
+from token_ledger.ingest import ingest
+from token_ledger.ledger import Ledger
+with Ledger.open(sys.argv[1], secret_file=sys.argv[2]) as ledger:
+    print("ready", flush=True)
+    ingest(ledger, sys.argv[3], contract=bytes.fromhex(sys.argv[4]))
+"""
+
+
+def test_an_importer_killed_at_any_instant_is_finished_by_the_next(
+    empty: Ledger, database_url: str, tmp_path: Path
+) -> None:
+    """SIGKILL at random instants: at the end every log is there once."""
+    chain = a_chain(blocks=250, blocks_max=2)
+    chance = random.Random(3)
+    with FakeNode(chain) as node:
+        for _ in range(5):
+            child = subprocess.Popen(
+                [sys.executable, "-c", _CHILD, database_url, str(tmp_path / "secret"), node.url,
+                 ERC20[2:]],
+                stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            assert child.stdout is not None
+            assert "ready\n" == child.stdout.readline()
+            time.sleep(chance.uniform(0.01, 0.25))
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            child.stdout.close()
+        ingest(empty, node.url, contract=TOKEN)
+        assert 0 == ingest(empty, node.url, contract=TOKEN).transfers
+    with empty.read() as connection:
+        query = select(chain_transfers.c.block_number, chain_transfers.c.log_index)
+        found = sorted(tuple(row) for row in connection.execute(query))
+    assert [(b, i) for b in range(250) for i in range(b % 4)] == found
+
+
+def test_two_importers_at_once_do_not_double_anything(empty: Ledger) -> None:
+    """A range that is not the next one is stored by nobody: the slower importer stops."""
+    chain = a_chain(blocks_max=3)
+    other: list[bool] = []
+
+    def answer(method: str, params: list[Any]) -> Any:
+        if method == "eth_getLogs" and int(params[0]["fromBlock"], 16) > 5 and not other:
+            other.append(True)
+            ingest(empty, node.url, contract=TOKEN)
+        return chain(method, params)
+
+    with FakeNode(answer) as node:
+        try:
+            ingest(empty, node.url, contract=TOKEN, from_block=0)
+        except ChainError as error:
+            assert "another import" in str(error)
+        ingest(empty, node.url, contract=TOKEN)
+    assert len(chain.logs) == count(empty)
+
+
+def test_rows_and_cursor_land_together(empty: Ledger) -> None:
+    """When storing a range fails, neither its rows nor the cursor are there."""
+    chain = a_chain()
+    with FakeNode(chain) as node:
+        chain.head = 10
+        ingest(empty, node.url, contract=TOKEN, from_block=0)
+        before = mirrored(empty), count(empty, chain_cursors)
+        with empty.read() as connection:
+            contract = mirror.find_contract(connection, 1, TOKEN)
+        assert contract is not None
+        chain.head = 20
+        with Rpc(node.url) as rpc:
+            found = LogReader(rpc, TOKEN, replayed=False).read(11, 20)
+        found.transfers.value = [*list(found.transfers.value)[:-1], b"\1"]  # no 32 bytes
+        found.transfers.block_hash = [*list(found.transfers.block_hash)[:-1], b"\1"]
+        with pytest.raises(DatabaseError):
+            empty.run(lambda c: mirror.store_range(c, contract, found, now=1))
+        assert before == (mirrored(empty), count(empty, chain_cursors))
+        with empty.read() as connection:
+            assert mirror.read_cursor(connection, contract) == mirror.Cursor(
+                11, bytes.fromhex(chain.hash(10)[2:])
+            )
+
+
+# --- chains that change
+
+
+def test_a_reorganised_chain_stops_the_import(empty: Ledger) -> None:
+    """When the last imported block is gone, the import stops and changes nothing."""
+    chain = a_chain()
+    with FakeNode(chain) as node:
+        chain.head = 20
+        ingest(empty, node.url, contract=TOKEN, from_block=0)
+        before = mirrored(empty)
+        chain.hashes[20] = "0x" + "20" * 32
+        chain.head = 40
+        with pytest.raises(ChainError, match="was reorganised"):
+            ingest(empty, node.url, contract=TOKEN)
+        assert before == mirrored(empty)
+
+
+def test_a_node_that_is_behind_is_no_reorganisation(empty: Ledger) -> None:
+    """A head below what was imported adds nothing and harms nothing."""
+    chain = a_chain()
+    with FakeNode(chain) as node:
+        chain.head = 30
+        ingest(empty, node.url, contract=TOKEN, from_block=0)
+        before = mirrored(empty)
+        chain.head = 20
+        assert (0, 31, 30) == (
+            (done := ingest(empty, node.url, contract=TOKEN)).transfers,
+            done.from_block,
+            done.to_block,
+        )
+        assert before == mirrored(empty)
+
+
+def test_a_test_chain_that_was_reorganised_is_imported_anew(
+    sealed: Ledger, fresh_anvil: str
+) -> None:
+    """On Anvil, where chains are made to be thrown away, the mirror begins again."""
+    migrate(sealed, fresh_anvil)
+    ingest(sealed, fresh_anvil)
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_mine", ["0x2"])
+        ingest(sealed, fresh_anvil)
+        rpc.call("anvil_reorg", [1, []])
+    assert ENTRIES == ingest(sealed, fresh_anvil).transfers
+    assert ENTRIES == count(sealed)
+
+
+def test_another_chain_of_the_same_id_is_refused(empty: Ledger) -> None:
+    """A chain with another block 0 is not the one that was imported from."""
+    with FakeNode(a_chain()) as node:
+        ingest(empty, node.url, contract=TOKEN, from_block=0)
+    other = a_chain()
+    other.hashes[0] = "0x" + "99" * 32
+    with FakeNode(other) as node, pytest.raises(WrongChainError):
+        ingest(empty, node.url, contract=TOKEN)
+
+
+# --- nodes that do wrong
+
+
+def spoil(**fields: Any) -> Any:
+    """Return what makes one log of an answer wrong."""
+
+    def spoiled(result: Any) -> Any:
+        return [{**log, **fields} if i == 0 else log for i, log in enumerate(result)]
+
+    return spoiled
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        spoil(address="0x" + "c1" * 20),
+        spoil(data="0x"),
+        spoil(blockHash="0x" + "11" * 32),
+        spoil(removed=True),
+        lambda _: None,
+        lambda logs: [*logs, *logs],
+        lambda logs: list(reversed(logs)),
+    ],
+)
+def test_an_answer_that_is_wrong_is_not_stored(empty: Ledger, wrong: Any) -> None:
+    """What cannot be the answer to the question stops the import; nothing of it is stored."""
+    chain = a_chain()
+
+    def answer(method: str, params: list[Any]) -> Any:
+        result = chain(method, params)
+        return wrong(result) if method == "eth_getLogs" and result else result
+
+    with FakeNode(answer) as node:
+        try:
+            done = ingest(empty, node.url, contract=TOKEN, from_block=0)
+        except RpcError:
+            assert 0 == count(empty)
+        else:  # data of another size is another standard's: skipped and counted
+            assert done.skipped > 0
+
+
+def test_a_node_that_is_down_is_told(empty: Ledger) -> None:
+    """No connection is an RpcError, not a traceback."""
+    with FakeNode(a_chain()) as node:
+        url = node.url
+    with pytest.raises(RpcError, match="eth_chainId at"):
+        ingest(empty, url, contract=TOKEN)
+
+
+def test_a_restarted_anvil_is_imported_from_its_beginning(sealed: Ledger) -> None:
+    """After a restart the old mirror is dropped and the new chain mirrored."""
+    with Anvil(args=("--timestamp", "1")) as node:
+        migrate(sealed, node.url)
+        assert ENTRIES == ingest(sealed, node.url).transfers
+    with Anvil(args=("--timestamp", "2")) as node:
+        migrate(sealed, node.url)
+        assert ENTRIES == ingest(sealed, node.url).transfers
+    assert ENTRIES == count(sealed)
