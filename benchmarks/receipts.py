@@ -9,7 +9,6 @@ peer does as much as the libraries `rlp` and `trie` offer: encoding and root, no
 from __future__ import annotations
 
 import random
-import statistics
 from typing import Any
 
 import rlp
@@ -131,16 +130,16 @@ def measure() -> list[Figure]:
         for node in nodes:
             _encode(node)
 
-    # By turns, so that a busy moment of the machine strikes all of them.
+    # By turns, and of all rounds the middle one: a busy moment of the machine strikes all three.
     rounds = [
         (
             seconds(bare),
             seconds(lambda: _verify(blocks)),
             seconds(lambda: _with_libraries(nested[0])) * BLOCKS,
         )
-        for _ in range(9)
+        for _ in range(15)
     ]
-    floor, ours, peer = (statistics.median(times) for times in zip(*rounds, strict=True))
+    floor, ours, peer = sorted(rounds, key=lambda times: times[1] / times[0])[len(rounds) // 2]
     count = BLOCKS * RECEIPTS
     return [
         cost(

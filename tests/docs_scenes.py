@@ -19,10 +19,10 @@ AUDITED = (
     "token-ledger export export",
     "token-ledger migrate",
     "cast rpc anvil_mine 0x50",
-    "token-ledger statement ann --json | grep -o '\"id\": \"0x[^\"]*' | head -1 | cut -c 8- > id",
+    'token-ledger statement ann --json | grep -o \'"id": "0x[^"]*\' | head -1 | cut -c 8- > id',
     'token-ledger prove "$(cat id)" --open -o proof.json',
-    "token-ledger status --json | grep -o '\"digest\": \"0x[^\"]*' | head -1 | cut -c 12- > digest",
-    "token-ledger migrate --json | grep -o '\"contract\": \"[^\"]*' | cut -c 14- > contract",
+    'token-ledger status --json | grep -o \'"digest": "0x[^"]*\' | head -1 | cut -c 12- > digest',
+    'token-ledger migrate --json | grep -o \'"contract": "[^"]*\' | cut -c 14- > contract',
     "token-ledger sign --json | grep -o '0x[0-9a-fA-F]*' > signer",
     "rm token_ledger.db*",
 )

@@ -1,4 +1,4 @@
-"""docs/auditor.md: its transcripts and programs find what the page says, its tables are complete."""
+"""docs/auditor.md: transcripts and programs find what the page says, the table is complete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def test_every_level_is_explained() -> None:
     with scene("auditor.md") as where:
         root = where["cwd"]
         proof = read_proof(decode((root / "proof.json").read_bytes()))
-        verifier = ExportVerifier(read_manifest(decode((root / "export/manifest.json").read_bytes())))
+        verifier = ExportVerifier(
+            read_manifest(decode((root / "export/manifest.json").read_bytes()))
+        )
         batch = read_batch(decode((root / "export/batches/00000001.json").read_bytes()))
         verifier.add(batch)
         reports = (verify_proof(proof), verify_batch(batch), verifier.finish())

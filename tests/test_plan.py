@@ -63,7 +63,9 @@ def test_a_plan_goes_on_from_the_contracts_head(ledger: Ledger, fresh_anvil: str
         assert whole.totals.gas < plan(ledger).totals.gas
 
 
-def test_unsealed_entries_are_planned_as_sealing_would_batch_them(sqlite_url: str, tmp_path) -> None:
+def test_unsealed_entries_are_planned_as_sealing_would_batch_them(
+    sqlite_url: str, tmp_path
+) -> None:
     """The batches to come are those that `seal` then makes, count and gas, over several batches."""
     with books.create(sqlite_url, tmp_path) as ledger:
         names = [f"holder-{i}" for i in range(1200)]

@@ -9,19 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the fenced code blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
-def without_chance(text: str) -> str:
-    """Return a transcript without what differs from run to run: hashes, ports, directories."""
-    text = re.sub(r"0x[0-9a-fA-F]{40,64}", "0x…", text)
-    text = re.sub(r"[0-9,]+ gas", "… gas", text)  # an address's zero bytes cost less
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:…", text)
-    return re.sub(r"\nits files: .*\n", "\n", text)
+from tests.docs_text import blocks, without_chance
 
 
 def test_the_first_screen_is_what_the_demo_prints(project: Path, tmp_path: Path) -> None:

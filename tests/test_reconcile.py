@@ -6,6 +6,7 @@ mirror or on the chain, and exactly the finding of that kind must appear.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,14 +58,17 @@ def sql(ledger: Ledger, *statements: str, unlock: str | None = None) -> None:
         elif unlock:
             connection.execute(text(f"ALTER TABLE {unlock} DISABLE TRIGGER USER"))
         for statement in statements:
-            while "NUM(" in statement:
-                head, rest = statement.split("NUM(", 1)
-                number, tail = rest.split(")", 1)
-                literal = f"X'{int(number):064x}'" if sqlite else number
-                statement = head + literal + tail
-            if not sqlite:
-                statement = statement.replace("X'", "'\\x").replace("\\x", "\\\\x", 0)
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(in_dialect(statement, sqlite=sqlite))
+
+
+def in_dialect(statement: str, *, sqlite: bool) -> str:
+    """Return a statement with its literals as the engine writes them."""
+
+    def number(match: re.Match[str]) -> str:
+        return f"X'{int(match[1]):064x}'" if sqlite else match[1]
+
+    written = re.sub(r"NUM\((\d+)\)", number, statement)
+    return written if sqlite else written.replace("X'", r"'\x")
 
 
 def found(result: ReconcileResult) -> list[str]:
@@ -165,15 +169,15 @@ TRANSFERS = [
     ("UPDATE chain_transfers SET seq = 30 WHERE seq = 29",
      [kinds.DUPLICATED, kinds.MISSING_ON_CHAIN, kinds.VALUE_DIFFERS]),
     (
-        "INSERT INTO chain_transfers SELECT contract_no, block_hash, log_index + 1000,"
+        ("INSERT INTO chain_transfers SELECT contract_no, block_hash, log_index + 1000,"
         " block_number, tx_hash, tx_index, from_address, to_address, value, seq"
-        " FROM chain_transfers WHERE seq = 20",
+        " FROM chain_transfers WHERE seq = 20"),
         [kinds.DUPLICATED],
     ),
     (
-        "INSERT INTO chain_transfers SELECT contract_no, block_hash, log_index + 1000,"
+        ("INSERT INTO chain_transfers SELECT contract_no, block_hash, log_index + 1000,"
         " block_number, tx_hash, tx_index, from_address, to_address, value, NULL"
-        " FROM chain_transfers WHERE seq = 20",
+        " FROM chain_transfers WHERE seq = 20"),
         [kinds.MISSING_IN_LEDGER],
     ),
     ("UPDATE chain_batches SET digest = X'" + "ee" * 32 + "' WHERE number = 2",
@@ -181,9 +185,9 @@ TRANSFERS = [
     ("UPDATE chain_batches SET count = 1 WHERE number = 2", [kinds.HEADER_DIFFERS]),
     ("DELETE FROM chain_batches WHERE number = 1", [kinds.HEADER_DIFFERS]),
     (
-        "INSERT INTO chain_batches SELECT contract_no, block_hash, log_index + 1000, block_number,"
+        ("INSERT INTO chain_batches SELECT contract_no, block_hash, log_index + 1000, block_number,"
         " tx_hash, number, digest, entries_root, first_seq, count FROM chain_batches"
-        " WHERE number = 1",
+        " WHERE number = 1"),
         [kinds.HEADER_DIFFERS],
     ),
 ]  # fmt: skip
@@ -232,16 +236,20 @@ def test_transfers_that_move_nothing_are_no_entries(ledger: Ledger) -> None:
         ),
         (
             "token_ledger",
-            "UPDATE token_ledger SET to_account = (SELECT MAX(account_no) FROM accounts"
-            " WHERE account_no NOT IN (from_account, to_account))"
-            " WHERE entry_no = (SELECT MIN(entry_no) FROM token_ledger"
-            " WHERE from_account > 0 AND to_account > 0 AND entry_no > 10)",
+            (
+                "UPDATE token_ledger SET to_account = (SELECT MAX(account_no) FROM accounts"
+                " WHERE account_no NOT IN (from_account, to_account))"
+                " WHERE entry_no = (SELECT MIN(entry_no) FROM token_ledger"
+                " WHERE from_account > 0 AND to_account > 0 AND entry_no > 10)"
+            ),
             {kinds.PARTY_DIFFERS},
         ),
         (
             "token_ledger",
-            "DELETE FROM token_ledger WHERE entry_no = (SELECT MAX(last_entry_no) FROM"
-            " token_batches)",
+            (
+                "DELETE FROM token_ledger WHERE entry_no = (SELECT MAX(last_entry_no) FROM"
+                " token_batches)"
+            ),
             {kinds.MISSING_IN_LEDGER},
         ),
         (

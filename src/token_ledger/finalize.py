@@ -22,9 +22,8 @@ from token_ledger.errors import (
     NotReadyError,
     RevertedError,
     SigningKeyError,
-    TokenLedgerError,
 )
-from token_ledger.ledger import Ledger, batches, cutover, mirror
+from token_ledger.ledger import Connection, Ledger, batches, cutover, mirror
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet_again
 from token_ledger.reconcile import reconcile
@@ -39,6 +38,8 @@ class FinalizeResult:
 
     `finalized`: the contract says so in its latest block. `final`: in one that cannot be taken
     back, and the ledger has recorded it. `tx_hash`: what this run sent, if it sent anything.
+    `stranded`: entries that were never replayed, and never will be, because somebody finalized
+    the contract past this command; 0 otherwise.
     """
 
     contract: bytes
@@ -47,6 +48,7 @@ class FinalizeResult:
     finalized: bool
     final: bool
     tx_hash: bytes | None = None
+    stranded: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Return the result as one JSON-ready object."""
@@ -56,6 +58,7 @@ class FinalizeResult:
             "last_batch": self.number,
             "finalized": self.finalized,
             "final": self.final,
+            "stranded": self.stranded,
             "transaction": None if self.tx_hash is None else hex_data(self.tx_hash),
         }
 
@@ -220,10 +223,10 @@ def _settle(
             final = read_state(rpc, contract.address, block=hex(final_number(rpc))).finalized
         except ForeignContractError:  # so young that the final block does not have it
             final = False
-        if final:
-            ledger.run(lambda c: cutover.record_finalized(c, ledger.token, now=ledger.now()))
-        else:
-            _keep_closed(ledger)
+        _record(ledger, final=final)
+    with ledger.read() as connection:
+        stranded = batches.count_unsealed(connection, ledger.token)
+        stranded += batches.head(connection, ledger.token).next_seq - state.next_seq
     return FinalizeResult(
         contract=contract.address,
         chain_id=contract.chain_id,
@@ -231,18 +234,19 @@ def _settle(
         finalized=state.finalized,
         final=final,
         tx_hash=tx_hash,
+        stranded=stranded if state.finalized else 0,
     )
 
 
-def _keep_closed(ledger: Ledger) -> None:
-    """Close the books of a contract that somebody else finalized, unless entries are waiting."""
-    try:
-        ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
-    except TokenLedgerError as error:
-        raise NotReadyError(
-            f"the contract is finalized already, but {error.message}",
-            hint="those entries can never be replayed: settle them on the chain instead",
-        ) from error
+def _record(ledger: Ledger, *, final: bool) -> None:
+    """Close the books of a finalized contract, whatever still waits in them, and date it."""
+
+    def work(connection: Connection) -> None:
+        cutover.close_books(connection, ledger.token, now=ledger.now(), whatever_waits=True)
+        if final:
+            cutover.record_finalized(connection, ledger.token, now=ledger.now())
+
+    ledger.run(work)
 
 
 __all__ = ["FINALIZE_CALL", "FinalizeResult", "finalize", "reopen"]

@@ -20,11 +20,12 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO, Self, cast
+from typing import IO, BinaryIO, Self, TypeVar, cast
 
 from token_ledger.core.loadrow import BadRowKeys, ContentKeys, LoadRow, RowParser
 from token_ledger.core.progress import Progress, no_progress
@@ -45,6 +46,7 @@ from token_ledger.ledger.requests import Request, Requests
 RUN_SIZE = 4_000
 """Rows that are spooled, hashed and inserted together."""
 
+T = TypeVar("T")
 _Refusal = tuple[int, Cells, str, bool]
 """line, cells, why, and whether the cells are in the order of FIELDS (else as they were)."""
 REFUSAL_SIZE = 4
@@ -117,6 +119,15 @@ def _binary_lines(file: BinaryIO) -> Iterator[bytes]:
         part = raw
         while len(part) > LINE_BYTES_MAX and not part.endswith(b"\n"):
             part = file.readline(LINE_BYTES_MAX + 1)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Rows that are posted together, as requests, and those that were refused before."""
+
+    rows: list[LoadRow] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    refusals: list[tuple[int, Cells, str, str, bool]] = field(default_factory=list)
 
 
 class _Loader:
@@ -219,32 +230,15 @@ class _Loader:
             {account.number: names[i] for i, account in enumerate(known) if account},
             supply=self._parser.mints_or_burns,
         )
-        make = Requests(self._ledger.context, self._ledger.token).make_raw
-        keys, bad_keys = ContentKeys(self._parser.fingerprints), BadRowKeys()
         done, states = 0, Counter[bool | None]()
-        for run in self._runs():
-            rows: list[LoadRow] = []
-            requests: list[Request] = []
-            for item in run:
-                if len(item) == REFUSAL_SIZE:
-                    line, cells, why, readable = cast(_Refusal, item)
-                    key = bad_keys.key(cells)
-                    refused.add(line, cells, why=why, key=key, readable=readable)
-                    states[None] += 1
-                    continue
-                row = cast(LoadRow, item)
-                key = row[10] or keys.key(cast(bytes, row[11]))
-                payer, payee = known[row[2]], known[row[3]]
-                if payer is None or payee is None:
-                    self._refuse_unknown(row, key, refused)
-                    states[None] += 1
-                    continue
-                requests.append(make(payer, payee, row[4], row[1], *row[5:10], key))
-                rows.append(row)
-            outcomes = poster.post(requests, refuse=self._refuser(rows, requests, refused))
+        for run in _one_ahead(self._prepared(known)):
+            for line, cells, why, key, readable in run.refusals:
+                refused.add(line, cells, why=why, key=key, readable=readable)
+            outcomes = poster.post(run.requests, refuse=self._refuser(run, refused))
             states.update(None if o is None else o.repeated for o in outcomes)
+            states[None] += len(run.refusals)
             refused.end_run()
-            done += len(run)
+            done += len(run.refusals) + len(run.rows)
             progress("post", done, self._rows)
         poster.close()
         if states[None]:
@@ -271,24 +265,51 @@ class _Loader:
             raise self._located(error, self._parser.first_lines[missing[0]], "account")
         return [known.get(name) for name in names], 0
 
-    def _refuse_unknown(self, row: LoadRow, key: str, refused: _RefusedFile) -> None:
-        error = _unknown(self._parser.names[row[2]])
-        why = _why(error, row[0], "account")
-        refused.add(row[0], self._parser.cells(row), why=why, key=key, readable=True)
+    def _prepared(self, known: list[Known | None]) -> Iterator[_Run]:
+        """Yield the spooled rows as requests, with their keys and hashes. Asks no database."""
+        make = Requests(self._ledger.context, self._ledger.token).make_raw
+        keys, bad_keys = ContentKeys(self._parser.fingerprints), BadRowKeys()
+        for items in self._runs():
+            run = _Run()
+            for item in items:
+                if len(item) == REFUSAL_SIZE:
+                    line, cells, why, readable = cast(_Refusal, item)
+                    run.refusals.append((line, cells, why, bad_keys.key(cells), readable))
+                    continue
+                row = cast(LoadRow, item)
+                key = row[10] or keys.key(cast(bytes, row[11]))
+                payer, payee = known[row[2]], known[row[3]]
+                if payer is None or payee is None:
+                    error = _unknown(self._parser.names[row[2] if payer is None else row[3]])
+                    why = _why(error, row[0], "from_account" if payer is None else "to_account")
+                    run.refusals.append((row[0], self._parser.cells(row), why, key, True))
+                    continue
+                run.rows.append(row)
+                run.requests.append(
+                    make(payer, payee, value=row[4], timestamp=row[1], texts=row[5:10], key=key)
+                )
+            yield run
 
-    def _refuser(
-        self, rows: list[LoadRow], requests: list[Request], refused: _RefusedFile
-    ) -> Callable[[int, RuleError], None]:
+    def _refuser(self, run: _Run, refused: _RefusedFile) -> Callable[[int, RuleError], None]:
         def refuse(index: int, error: RuleError) -> None:
-            row = rows[index]
+            row = run.rows[index]
             column = "idempotency_key" if isinstance(error, KeyConflictError) else "amount"
             if not self._keep_going:
                 raise self._located(error, row[0], column) from error
             why = _why(error, row[0], column)
-            cells, key = self._parser.cells(row), requests[index].key
+            cells, key = self._parser.cells(row), run.requests[index].key
             refused.add(row[0], cells, why=why, key=key, readable=True)
 
         return refuse
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the items, while a thread makes the next one: it hashes as the database writes."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = pool.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, items, None)
+            yield item
 
 
 def _unknown(name: str) -> UnknownAccountError:

@@ -285,9 +285,7 @@ def _outline(rows: Iterable[UnsealedEntry], supply: int) -> tuple[BatchOutline, 
     return outline, supply
 
 
-def _rows(
-    connection: Connection, token: StoredToken, position: Head
-) -> Iterator[UnsealedEntry]:
+def _rows(connection: Connection, token: StoredToken, position: Head) -> Iterator[UnsealedEntry]:
     """Yield every entry after a position, read in runs."""
     while True:
         found = sealing.read_unsealed(connection, token, position, _EVERYTHING)

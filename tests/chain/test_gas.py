@@ -58,8 +58,10 @@ SHAPES: dict[str, Shape] = {
     "one row": lambda: among(2, 1, 10**18),
     "1,000 rows among 100": lambda: among(100, 1_000, 2**64),
     "2,000 rows among 300, two-byte references": lambda: among(300, 2_000, 10**6),
-    "new holders of a wide value": lambda: [move("system", f"e{i}", 5) for i in range(30)]
-    + [move("system", f"w{i}", 2**240 - 1) for i in range(20)],
+    "new holders of a wide value": lambda: (
+        [move("system", f"e{i}", 5) for i in range(30)]
+        + [move("system", f"w{i}", 2**240 - 1) for i in range(20)]
+    ),
     "emptied accounts give gas back": emptied,
     "accounts that end as they began": passing,
     "burns": lambda: [move(f"p{i}", "system", 3) for i in range(200)],

@@ -1,64 +1,23 @@
-"""Commands that meet the chain: migrate, import, reconcile."""
+"""Commands that read the chain: import, reconcile."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import click
 
 from token_ledger.cli.app import (
     ADDRESS,
-    FILE,
     App,
     LedgerCommand,
     need_rpc,
     pass_app,
     rpc_option,
 )
-from token_ledger.cli.keys import GAS_KEY, open_gas_payer
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
 from token_ledger.core.address import to_checksum
 
 FINDINGS_SHOWN_MAX = 20
-
-
-@click.command(
-    cls=LedgerCommand,
-    epilog=f"Gas is paid by the key in {GAS_KEY}, or by the node's own first account (Anvil).",
-)
-@rpc_option
-@click.option(
-    "--from", "export_dir", type=FILE, metavar="DIR", help="Replay an export's batch files."
-)
-@pass_app
-def migrate(app: App, /, *, rpc_url: str | None, export_dir: Path | None) -> None:
-    """Deploy the token if need be, and replay what the contract's head lacks.
-
-    Needs sealed and signed batches. Run it again after an interruption: nothing is replayed twice.
-    """
-    from token_ledger.migrate import migrate as run_migrate
-
-    url = need_rpc(rpc_url)
-    payer = open_gas_payer()
-    with app.open_ledger() as ledger, ProgressReport() as progress:
-        result = run_migrate(
-            ledger, url, export_dir=export_dir, gas_signer=payer, progress=progress
-        )
-    gas = f"{result.gas_used:,}"
-    app.answer(
-        result.to_json(),
-        lambda screen: screen.pairs(
-            [
-                ("contract", to_checksum(result.contract)),
-                ("chain", result.chain_id),
-                ("replayed", f"{result.entries} entries in {result.batches} batches"),
-                ("gas", gas),
-                ("unsealed", f"{result.unsealed} entries: seal them" if result.unsealed else None),
-            ]
-        ),
-    )
 
 
 @click.command("import", cls=LedgerCommand)
@@ -130,4 +89,4 @@ def reconcile(app: App, /, *, rpc_url: str | None) -> int:
     return GOOD if result.clean else FINDINGS
 
 
-COMMANDS = (migrate, ingest, reconcile)
+COMMANDS = (ingest, reconcile)

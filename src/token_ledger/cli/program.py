@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import click
 
-from token_ledger.cli import book, history, load, onchain, setup
+from token_ledger.cli import book, history, load, migration, onchain, setup
 from token_ledger.cli.app import DEFAULT_DB, App, LedgerGroup, print_json
 from token_ledger.cli.outcome import (
     GOOD,
@@ -74,6 +74,7 @@ for _command in (
     *book.COMMANDS,
     *load.COMMANDS,
     *history.COMMANDS,
+    *migration.COMMANDS,
     *onchain.COMMANDS,
 ):
     cli.add_command(_command)

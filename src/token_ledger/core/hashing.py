@@ -21,7 +21,7 @@ def keccak(data: bytes) -> bytes:
 
 def word(number: int) -> bytes:
     """Return `number`, 0 ≤ number < 2**256, as one big-endian ABI word."""
-    return number.to_bytes(32, "big")
+    return _WORDS[number] if 0 <= number < _WORDS_COUNT else number.to_bytes(32, "big")
 
 
 def address_word(address: bytes) -> bytes:
@@ -32,7 +32,7 @@ def address_word(address: bytes) -> bytes:
 def string_tail(data: bytes) -> bytes:
     """Return the tail part of a dynamic ABI `string` or `bytes`: its length, then padded data."""
     size = len(data)
-    return size.to_bytes(32, "big") + data + _ZERO_PADDING[size % 32]
+    return word(size) + data + _ZERO_PADDING[size & 31]
 
 
 def encode_tuple(*items: bytes | str) -> bytes:
@@ -45,15 +45,10 @@ def encode_tuple(*items: bytes | str) -> bytes:
     tail: list[bytes] = []
     for item in items:
         if isinstance(item, str):
-            data = item.encode("utf-8")
-            size = len(data)
-            head.append(_WORDS[place] if place < _WORDS_COUNT else word(place))
-            tail += (
-                _WORDS[size] if size < _WORDS_COUNT else word(size),
-                data,
-                _ZERO_PADDING[size & 31],
-            )
-            place += 32 + (size + 31 & -32)
+            encoded = string_tail(item.encode("utf-8"))
+            head.append(word(place))
+            tail.append(encoded)
+            place += len(encoded)
         else:
             assert len(item) == 32, "static items are single words"
             head.append(item)

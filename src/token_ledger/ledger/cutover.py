@@ -18,11 +18,13 @@ from token_ledger.ledger.tokens import StoredToken
 _LOCK_TIMEOUT_MS = 2_000
 
 
-def close_books(connection: Connection, token: StoredToken, *, now: int) -> None:
+def close_books(
+    connection: Connection, token: StoredToken, *, now: int, whatever_waits: bool = False
+) -> None:
     """Refuse new entries of the token from now on, imported ones excepted. Closed, it stays so.
 
-    Runs in a write transaction. Raises NotReadyError while entries are not sealed, and
-    RetryableError while a long posting is under way.
+    Runs in a write transaction. Raises NotReadyError while entries are not sealed (unless
+    `whatever_waits`), and RetryableError while a long posting is under way.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
@@ -30,7 +32,7 @@ def close_books(connection: Connection, token: StoredToken, *, now: int) -> None
             text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": schema.WRITERS_LOCK}
         )
     unsealed = count_unsealed(connection, token)
-    if unsealed:
+    if unsealed and not whatever_waits:
         raise NotReadyError(
             f"{unsealed} entries of {token.symbol} are not sealed",
             hint="run `seal --sign`, `migrate`, `import` and `reconcile`, then finalize",
@@ -82,9 +84,7 @@ def refusal(connection: Connection, token: StoredToken, closing_at: int) -> Toke
         .order_by(contracts.contract_no.desc())
         .limit(1)
     ).first()
-    where = (
-        "its contract" if row is None else f"{to_checksum(row.address)} on chain {row.chain_id}"
-    )
+    where = "its contract" if row is None else f"{to_checksum(row.address)} on chain {row.chain_id}"
     return TokenFinalizedError(
         f"{token.symbol} left the ledger at {format_timestamp(closing_at)}: no entry is posted here",
         hint=f"call transfer(address,uint256) of {where}, as the holder (a vault's owner: through "

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from token_ledger.core.entry import EntryHasher, entry_nonce, entry_ref, ref_salt
+from token_ledger.core.entry import RecordHasher, TextFields
 from token_ledger.core.parse import (
     REASON_BYTES_MAX,
     TIMESTAMP_MAX,
@@ -98,8 +98,7 @@ class Requests:
     """Turns records into requests: keys into nonces, texts into refs, both into ids."""
 
     def __init__(self, context: PostingContext, token: StoredToken) -> None:
-        self._secret = context.secret
-        self._id = EntryHasher(token.uid).id
+        self._hashes = RecordHasher(context.secret, token.uid).hashes
 
     def make(self, record: Record, known: Mapping[str, Known]) -> Request:
         """Return the request of a checked record whose accounts are `known`."""
@@ -107,39 +106,28 @@ class Requests:
         return self.make_raw(
             known[record.from_account],
             known[record.to_account],
-            record.value,
-            record.timestamp,
-            texts.reason,
-            texts.reference_type,
-            texts.reference_id,
-            texts.memo,
-            texts.metadata,
-            fresh_key() if record.idempotency_key is None else record.idempotency_key,
+            value=record.value,
+            timestamp=record.timestamp,
+            texts=(
+                texts.reason,
+                texts.reference_type,
+                texts.reference_id,
+                texts.memo,
+                texts.metadata,
+            ),
+            key=fresh_key() if record.idempotency_key is None else record.idempotency_key,
         )
 
     def make_raw(
         self,
         payer: Known,
         payee: Known,
+        *,
         value: int,
         timestamp: int | None,
-        reason: str,
-        reference_type: str,
-        reference_id: str,
-        memo: str,
-        metadata: str | None,
+        texts: TextFields,
         key: str,
     ) -> Request:
         """Return the request of checked words: `make` for a million of them."""
-        nonce = entry_nonce(self._secret, key)
-        ref = entry_ref(
-            ref_salt(self._secret, nonce),
-            Texts(reason, reference_type, reference_id, memo, metadata),
-        )
-        entry_id = self._id(
-            from_address=payer[1], to_address=payee[1], value=value, nonce=nonce, ref=ref
-        )
-        return Request(
-            payer[0], payee[0], value, timestamp, reason, reference_type, reference_id, memo,
-            metadata, key, nonce, ref, entry_id,
-        )  # fmt: skip
+        nonce, ref, entry_id = self._hashes(payer[1], payee[1], value, key, texts)
+        return Request(payer[0], payee[0], value, timestamp, *texts, key, nonce, ref, entry_id)

@@ -1,0 +1,226 @@
+"""Commands that bring the token onto the chain: migrate, with its plan and its cut-over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from token_ledger.cli.app import FILE, App, LedgerCommand, need_rpc, pass_app, rpc_option
+from token_ledger.cli.keys import GAS_KEY, keystore_options, open_gas_payer, open_sealer
+from token_ledger.cli.outcome import FINDINGS, GOOD
+from token_ledger.cli.progress import ProgressReport
+from token_ledger.cli.screen import Screen
+from token_ledger.core.address import to_checksum
+from token_ledger.core.strict import to_hex
+from token_ledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from token_ledger.plan import Plan
+
+
+@click.command(
+    cls=LedgerCommand,
+    epilog=f"Gas is paid by the key in {GAS_KEY}, or by the node's own first account (Anvil); "
+    "that of --finalize by the operator, whose key is found as the sealer's is.",
+)
+@rpc_option
+@click.option(
+    "--from", "export_dir", type=FILE, metavar="DIR", help="Replay an export's batch files."
+)
+@click.option("--plan", "wants_plan", is_flag=True, help="Only reckon what it would take and cost.")
+@click.option(
+    "--gas-price",
+    "gas_prices",
+    metavar="GWEI",
+    multiple=True,
+    help="With --plan: reckon at this price, not at a table of usual ones. May be repeated.",
+)
+@click.option(
+    "--finalize",
+    "wants_finalize",
+    is_flag=True,
+    help="Cut over: open transfers, close replay and the books, for ever.",
+)
+@click.option(
+    "--unsent",
+    is_flag=True,
+    help="With --finalize: check and close the books; a Safe or another key sends the call.",
+)
+@click.option(
+    "--reopen", is_flag=True, help="Give up a --finalize that was begun and not sent: post again."
+)
+@keystore_options
+@pass_app
+def migrate(
+    app: App,
+    /,
+    *,
+    rpc_url: str | None,
+    export_dir: Path | None,
+    wants_plan: bool,
+    gas_prices: tuple[str, ...],
+    wants_finalize: bool,
+    unsent: bool,
+    reopen: bool,
+    keystore: Path | None,
+    password_file: Path | None,
+) -> int:
+    """Deploy the token if need be, and replay what the contract's head lacks.
+
+    Needs sealed and signed batches. Run it again after an interruption: nothing is replayed twice.
+
+    --plan sends nothing: it tells transactions, gas and cost, and the cheaper way where there is
+    one. --finalize demands that everything is sealed, replayed, imported and reconciled clean at a
+    final block; afterwards the ledger refuses entries that do not come from the chain. Run it
+    again until it says that the cut-over is final.
+    """
+    if wants_plan + wants_finalize + reopen > 1 or (export_dir and (wants_finalize or reopen)):
+        raise UsageError("--plan, --finalize, --reopen and --from do not go together")
+    if gas_prices and not wants_plan:
+        raise UsageError("--gas-price goes with --plan", hint="what is paid, the node proposes")
+    if wants_plan:
+        return _plan(app, rpc_url, gas_prices)
+    url = need_rpc(rpc_url)
+    if reopen:
+        return _reopen(app, url)
+    if wants_finalize:
+        return _finalize(app, url, unsent, keystore, password_file)
+    return _replay(app, url, export_dir)
+
+
+def _replay(app: App, url: str, export_dir: Path | None) -> int:
+    from token_ledger.migrate import migrate as run_migrate
+
+    payer = open_gas_payer()
+    with app.open_ledger() as ledger, ProgressReport() as progress:
+        result = run_migrate(
+            ledger, url, export_dir=export_dir, gas_signer=payer, progress=progress
+        )
+    app.answer(
+        result.to_json(),
+        lambda screen: screen.pairs(
+            [
+                ("contract", to_checksum(result.contract)),
+                ("chain", result.chain_id),
+                ("replayed", f"{result.entries} entries in {result.batches} batches"),
+                ("gas", f"{result.gas_used:,}"),
+                ("unsealed", f"{result.unsealed} entries: seal them" if result.unsealed else None),
+            ]
+        ),
+    )
+    return GOOD
+
+
+def _plan(app: App, rpc_url: str | None, gas_prices: tuple[str, ...]) -> int:
+    from token_ledger.core.forecast import parse_gas_price
+    from token_ledger.plan import plan
+
+    prices = [parse_gas_price(text) for text in gas_prices]
+    with app.open_ledger() as ledger, ProgressReport() as progress:
+        made = plan(ledger, rpc_url, gas_prices=prices, progress=progress)
+    app.answer(made.to_json(), lambda screen: _show_plan(screen, made))
+    return GOOD
+
+
+def _show_plan(screen: Screen, made: Plan) -> None:
+    totals = made.totals
+    sealed = f"{made.sealed_batches} sealed" + (
+        f", {made.unsealed_entries} entries to seal" if made.unsealed_entries else ""
+    )
+    over = f" ({totals.gas / totals.floor:.2f} of the floor)" if totals.floor else ""
+    screen.pairs(
+        [
+            ("contract", to_checksum(made.contract)),
+            (
+                "chain",
+                "not asked: as on a chain without it" if not made.chain_id else made.chain_id,
+            ),
+            ("batches", f"{totals.batches} ({sealed})"),
+            ("entries", totals.entries),
+            ("new holders", made.new_holders),
+            ("transactions", made.transactions),
+            ("calldata", f"{totals.calldata_bytes:,} bytes"),
+            ("gas floor", f"{made.gas_floor:,} for the replays"),
+            ("replays", f"{totals.gas:,} gas{over}"),
+            ("largest", f"{totals.gas_max:,} gas"),
+            ("deployment", f"{made.deployment_gas:,} gas"),
+            ("finalize", f"{made.finalize_gas:,} gas"),
+            ("expected", f"{made.gas:,} gas in all"),
+        ]
+    )
+    screen.line()
+    screen.table(
+        ("network", "gwei", "ether"),
+        [
+            (
+                f"{price.network}{' *' if price.l1_data else ''}",
+                f"{price.wei / 10**9:.9f}".rstrip("0").rstrip("."),
+                cost["cost_ether"],
+            )
+            for price, cost in zip(made.prices, made.costs(), strict=True)
+        ],
+        right=("gwei", "ether"),
+    )
+    if any(price.l1_data for price in made.prices):
+        from token_ledger.core.forecast import L1_DATA_NOTE
+
+        screen.line(f"* {L1_DATA_NOTE}")
+    screen.line()
+    screen.table(
+        ("way", "operator's gas", "holders' gas", "gives"),
+        [(w.name, f"{w.operator_gas:,}", f"{w.holders_gas:,}", w.gives) for w in made.ways],
+        right=("operator's gas", "holders' gas"),
+    )
+    if made.cheaper is not None:
+        screen.line(f"cheaper, all paid: {made.cheaper.name}")
+    for fork in made.forks():
+        eips = ", ".join(f"EIP-{number}" for number in fork["eips"])  # type: ignore[attr-defined]
+        screen.line(
+            f"fork under way: {fork['name']} of {fork['as_of']} ({eips}) would make it "
+            f"{fork['expected_gas']:,} gas, {fork['percent_of_today']} % of today's"
+        )
+
+
+def _finalize(
+    app: App, url: str, unsent: bool, keystore: Path | None, password_file: Path | None
+) -> int:
+    from token_ledger.finalize import finalize
+
+    admin = None if unsent else open_sealer(app, keystore, password_file)
+    with app.open_ledger() as ledger, ProgressReport() as progress:
+        done = finalize(ledger, url, admin=admin, progress=progress)
+    if not done.finalized:
+        state = "no: the books are closed and wait for the call of finalize()"
+    elif done.final:
+        state = "yes, for ever"
+    else:
+        state = "yes, in a block that is not final yet: run it again"
+    app.answer(
+        done.to_json(),
+        lambda screen: screen.pairs(
+            [
+                ("contract", to_checksum(done.contract)),
+                ("chain", done.chain_id),
+                ("last batch", done.number),
+                ("transaction", to_hex(done.tx_hash) if done.tx_hash else None),
+                ("finalized", state),
+                ("stranded", f"{done.stranded} entries" if done.stranded else None),
+            ]
+        ),
+    )
+    return FINDINGS if done.stranded else GOOD
+
+
+def _reopen(app: App, url: str) -> int:
+    from token_ledger.finalize import reopen
+
+    with app.open_ledger() as ledger:
+        reopen(ledger, url)
+        symbol = ledger.token.symbol
+    app.answer({"reopened": symbol}, lambda screen: screen.pairs([("reopened", symbol)]))
+    return GOOD
+
+
+COMMANDS = (migrate,)
