@@ -1,4 +1,4 @@
-"""`migrate --finalize`: everything looked at first, then no way back, on the chain and in the books.
+"""`migrate --finalize`: everything is looked at first, then there is no way back.
 
 Method: a real Anvil whose blocks become final one slot later, the operator's own key as admin, and
 every role tried against the finalized contract.
@@ -200,7 +200,7 @@ def test_it_waits_for_everything(ledger: Ledger, url: str) -> None:
 
 
 def test_a_difference_stops_it(ledger: Ledger, url: str) -> None:
-    """A balance changed behind the contract's back is found at the final block, and nothing sent."""
+    """A balance changed behind the contract's back is found at the final block; nothing is sent."""
     contract = bring_over(ledger, url)
     with Rpc(url) as rpc:
         victim = hex_data(ledger.get_account("alice").address)

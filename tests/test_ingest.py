@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 from tests import books
-from tests.chain.fake_node import FakeNode, Raw
+from tests.chain.fake_node import FakeNode
 from tests.chain.log_node import TRANSFER, LogChain, expected_transfers, make_log, real_logs
+from tests.onchain import ENTRIES, ERC20, SMALL, TOKEN, a_chain, count, mirrored
 
 from token_ledger.chain.anvil import Anvil
-from token_ledger.chain.logs import LogReader
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.errors import (
     ChainError,
-    DatabaseError,
     ForeignContractError,
     RpcError,
     UsageError,
     WrongChainError,
 )
 from token_ledger.ingest import ingest
-from token_ledger.ledger import Ledger, mirror
+from token_ledger.ledger import Ledger
 from token_ledger.ledger.schema import (
     chain_batches,
-    chain_blocks,
-    chain_cursors,
     chain_transfers,
 )
 from token_ledger.migrate import migrate
 from token_ledger.seal import seal
 from token_ledger.sign import sign
-
-ENTRIES = 60
-SMALL = 200_000
-ERC20 = "0x" + "c0" * 20
-TOKEN = bytes.fromhex(ERC20[2:])
 
 
 @pytest.fixture
@@ -61,34 +48,6 @@ def sealed(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
         seal(ledger, gas_max=SMALL)
         sign(ledger, books.operator())
         yield ledger
-
-
-def mirrored(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
-    """Return everything that the mirror holds of logs."""
-    tables = (chain_transfers, chain_batches, chain_blocks)
-    found = {}
-    with ledger.read() as connection:
-        for table in tables:
-            columns = [c for c in table.c if c.name != "contract_no"]
-            rows = connection.execute(select(*columns)).all()
-            found[table.name] = sorted(tuple(row) for row in rows)
-    return found
-
-
-def count(ledger: Ledger, table: Any = chain_transfers) -> int:
-    """Return how many rows a table has."""
-    with ledger.read() as connection:
-        return connection.execute(select(func.count()).select_from(table)).scalar_one()
-
-
-def a_chain(blocks: int = 40, **limits: int) -> LogChain:
-    """Return a chain with some transfers of a foreign ERC-20 in every block."""
-    logs = [
-        make_log(block, i, bytes([block]) * 20, bytes([i + 100]) * 20, block * 10**i, address=ERC20)
-        for block in range(blocks)
-        for i in range(block % 4)
-    ]
-    return LogChain(logs, head=blocks + 5, **limits)
 
 
 # --- a ledger's own contract
@@ -222,116 +181,6 @@ def test_a_gap_is_refused_and_an_earlier_block_changes_nothing(empty: Ledger) ->
         with pytest.raises(UsageError, match="would leave a gap: imported up to 10"):
             ingest(empty, node.url, contract=TOKEN, from_block=12)
         assert 11 == ingest(empty, node.url, contract=TOKEN, from_block=0).from_block
-
-
-# --- interrupted
-
-
-def test_failing_at_any_call_leaves_a_mirror_to_go_on_from(empty: Ledger, tmp_path: Path) -> None:
-    """Wherever the node breaks off, whole ranges are kept, and the end is as if it never had."""
-    chain = a_chain(blocks_max=7)
-    budget = [0]
-
-    def answer(method: str, params: list[Any]) -> Any:
-        budget[0] -= 1
-        return Raw(status=400, body=b"broken") if budget[0] < 0 else chain(method, params)
-
-    with FakeNode(answer) as node:
-        for _ in range(60):
-            budget[0] = 12
-            try:
-                ingest(empty, node.url, contract=TOKEN, from_block=0)
-            except RpcError:
-                continue
-            break
-        budget[0] = 10**6
-        with books.create(f"sqlite:///{tmp_path / 'fresh.db'}", tmp_path) as fresh:
-            assert len(chain.logs) == ingest(fresh, node.url, contract=TOKEN).transfers
-            expected = mirrored(fresh)
-    found = mirrored(empty)
-    assert expected["chain_transfers"] == found["chain_transfers"]
-    assert {b[1] for b in expected["chain_blocks"]} & {b[1] for b in found["chain_blocks"]}
-
-
-_CHILD = """
-import sys
-from token_ledger.ingest import ingest
-from token_ledger.ledger import Ledger
-with Ledger.open(sys.argv[1], secret_file=sys.argv[2]) as ledger:
-    print("ready", flush=True)
-    ingest(ledger, sys.argv[3], contract=bytes.fromhex(sys.argv[4]))
-"""
-
-
-def test_an_importer_killed_at_any_instant_is_finished_by_the_next(
-    empty: Ledger, database_url: str, tmp_path: Path
-) -> None:
-    """SIGKILL at random instants: at the end every log is there once."""
-    chain = a_chain(blocks=250, blocks_max=2)
-    chance = random.Random(3)
-    with FakeNode(chain) as node:
-        for _ in range(5):
-            child = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, database_url, str(tmp_path / "secret"), node.url,
-                 ERC20[2:]],
-                stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            assert child.stdout is not None
-            assert "ready\n" == child.stdout.readline()
-            time.sleep(chance.uniform(0.01, 0.25))
-            child.send_signal(signal.SIGKILL)
-            child.wait()
-            child.stdout.close()
-        ingest(empty, node.url, contract=TOKEN)
-        assert 0 == ingest(empty, node.url, contract=TOKEN).transfers
-    with empty.read() as connection:
-        query = select(chain_transfers.c.block_number, chain_transfers.c.log_index)
-        found = sorted(tuple(row) for row in connection.execute(query))
-    assert [(b, i) for b in range(250) for i in range(b % 4)] == found
-
-
-def test_two_importers_at_once_do_not_double_anything(empty: Ledger) -> None:
-    """A range that is not the next one is stored by nobody: the slower importer stops."""
-    chain = a_chain(blocks_max=3)
-    other: list[bool] = []
-
-    def answer(method: str, params: list[Any]) -> Any:
-        if method == "eth_getLogs" and int(params[0]["fromBlock"], 16) > 5 and not other:
-            other.append(True)
-            ingest(empty, node.url, contract=TOKEN)
-        return chain(method, params)
-
-    with FakeNode(answer) as node:
-        try:
-            ingest(empty, node.url, contract=TOKEN, from_block=0)
-        except ChainError as error:
-            assert "another import" in str(error)
-        ingest(empty, node.url, contract=TOKEN)
-    assert len(chain.logs) == count(empty)
-
-
-def test_rows_and_cursor_land_together(empty: Ledger) -> None:
-    """When storing a range fails, neither its rows nor the cursor are there."""
-    chain = a_chain()
-    with FakeNode(chain) as node:
-        chain.head = 10
-        ingest(empty, node.url, contract=TOKEN, from_block=0)
-        before = mirrored(empty), count(empty, chain_cursors)
-        with empty.read() as connection:
-            contract = mirror.find_contract(connection, 1, TOKEN)
-        assert contract is not None
-        chain.head = 20
-        with Rpc(node.url) as rpc:
-            found = LogReader(rpc, TOKEN, replayed=False).read(11, 20)
-        found.transfers.value = [*list(found.transfers.value)[:-1], b"\1"]  # no 32 bytes
-        found.transfers.block_hash = [*list(found.transfers.block_hash)[:-1], b"\1"]
-        with pytest.raises(DatabaseError):
-            empty.run(lambda c: mirror.store_range(c, contract, found, now=1))
-        assert before == (mirrored(empty), count(empty, chain_cursors))
-        with empty.read() as connection:
-            assert mirror.read_cursor(connection, contract) == mirror.Cursor(
-                11, bytes.fromhex(chain.hash(10)[2:])
-            )
 
 
 # --- chains that change

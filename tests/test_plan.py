@@ -101,7 +101,7 @@ def test_forks_under_way_are_told(ledger: Ledger) -> None:
 
 
 def test_a_snapshot_is_told_where_it_is_cheaper(sqlite_url: str, tmp_path: Path) -> None:
-    """Thousands of entries among few holders: the balances alone cost less, and the plan says so."""
+    """Thousands of entries among few holders: balances alone cost less, and it says so."""
     with books.create(sqlite_url, tmp_path) as ledger:
         ledger.create_account("a", initial_balance=1)
         assert plan(ledger).cheaper is None

@@ -9,10 +9,10 @@ from sqlalchemy import text
 from tests import books
 
 from token_ledger.core.signature import recover_signer
-from token_ledger.errors import DatabaseError, UnknownBatchError
+from token_ledger.errors import DatabaseError, SigningKeyError, UnknownBatchError
 from token_ledger.ledger import batches
 from token_ledger.seal import seal
-from token_ledger.sign import sign
+from token_ledger.sign import add_signature, sign
 
 
 def test_every_unsigned_batch_is_signed_once(database_url: str, tmp_path: Path) -> None:
@@ -47,10 +47,41 @@ def test_two_signers_may_sign_one_batch(database_url: str, tmp_path: Path) -> No
         books.fill(ledger, 5)
         seal(ledger)
         assert 1 == sign(ledger, books.operator()).signed
-        assert 1 == sign(ledger, books.stranger()).signed
+        stranger = books.stranger()
+        assert 1 == sign(ledger, stranger, sealer=stranger.address).signed
         with ledger.read() as connection:
             batch = batches.read_batch(connection, ledger.token, 1)
         assert books.stranger().address == recover_signer(batch.digest, batch.signature or b"")
+
+
+def test_a_key_without_the_role_signs_nothing(sqlite_url: str, tmp_path: Path) -> None:
+    """A stranger's key is refused by name, and would have spoiled the export."""
+    with books.create(sqlite_url, tmp_path) as ledger:
+        books.fill(ledger, 5)
+        seal(ledger)
+        with pytest.raises(SigningKeyError, match="the sealer is"):
+            sign(ledger, books.stranger())
+        with pytest.raises(SigningKeyError, match="the sealer is"):
+            sign(ledger, books.operator(), sealer=books.stranger().address)
+        with ledger.read() as connection:
+            assert 1 == batches.count_unsigned(connection, ledger.token)
+
+
+def test_a_signature_made_elsewhere_is_checked_and_kept(database_url: str, tmp_path: Path) -> None:
+    """A wallet's signature is taken if it is the sealer's, once; another one is refused."""
+    with books.create(database_url, tmp_path) as ledger:
+        books.fill(ledger, 5)
+        digest = seal(ledger).head_digest
+        with pytest.raises(SigningKeyError, match="not that of"):
+            add_signature(ledger, 1, books.stranger().sign_digest(digest))
+        with pytest.raises(SigningKeyError, match="not that of"):
+            add_signature(ledger, 1, b"\1\2\3")
+        with pytest.raises(UnknownBatchError):
+            add_signature(ledger, 2, books.operator().sign_digest(digest))
+        good = books.operator().sign_digest(digest)
+        assert 1 == add_signature(ledger, 1, good).signed
+        assert 0 == add_signature(ledger, 1, good).signed
+        assert 0 == sign(ledger, books.operator()).signed
 
 
 def test_an_altered_header_is_never_signed(sqlite_url: str, tmp_path: Path) -> None:

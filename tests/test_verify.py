@@ -209,7 +209,8 @@ def test_a_whole_forged_history_is_stopped_by_the_anchor_alone(tmp_path: Path) -
         with books.create(f"sqlite:///{tmp_path / name}.db", tmp_path) as ledger:
             books.fill(ledger, 20, seed=seed)
             seal(ledger)
-            sign(ledger, books.operator() if name == "real" else books.stranger())
+            signer = books.operator() if name == "real" else books.stranger()
+            sign(ledger, signer, sealer=signer.address)
             export(ledger, tmp_path / name)
     anchors = Anchors(signer=books.operator().address)
     assert verify(tmp_path / "forged").consistent

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from token_ledger.chain import contracts
 from token_ledger.chain.finality import final_number
-from token_ledger.chain.rpc import NodeError, Rpc, hex_data
+from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.chain.sender import Sender
 from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, read_state
+from token_ledger.chain.vaults import revert_of
 from token_ledger.core.address import to_checksum
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.errors import (
@@ -162,23 +163,14 @@ def _check_ready(
 
 def _try(rpc: Rpc, contract: StoredContract, admin: Signer) -> None:
     """Run the call without sending it, so that what is refused leaves the books open."""
-    call = {
-        "from": hex_data(admin.address),
-        "to": hex_data(contract.address),
-        "data": hex_data(FINALIZE_CALL),
-    }
-    try:
-        rpc.call("eth_call", [call, "latest"])
-    except NodeError as error:
-        if error.data is None and "revert" not in error.text:
-            raise
-        revert = contracts.decode_revert(error.data)
-        if revert.name == "AccessControlUnauthorizedAccount":
-            raise SigningKeyError(
-                f"{to_checksum(admin.address)} is not the admin of the contract",
-                hint="finalize is the operator's: give its keystore, or --safe-json for a Safe",
-            ) from None
-        raise RevertedError(f"the contract refuses finalize: {revert}", hint=revert.hint) from None
+    revert = revert_of(rpc, admin.address, contract.address, FINALIZE_CALL)
+    if revert is not None and revert.name == "AccessControlUnauthorizedAccount":
+        raise SigningKeyError(
+            f"{to_checksum(admin.address)} is not the admin of the contract",
+            hint="finalize is the operator's: give its keystore, or --unsent for a Safe",
+        )
+    if revert is not None:
+        raise RevertedError(f"the contract refuses finalize: {revert}", hint=revert.hint)
     if rpc.quantity("eth_getBalance", [hex_data(admin.address), "latest"]) == 0:
         raise SigningKeyError(
             f"the admin {to_checksum(admin.address)} has nothing to pay gas with", hint="fund it"

@@ -17,6 +17,7 @@ from token_ledger.chain.deploy import Deployment, check_can_deploy, deploy, depl
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.replay import Replayed, replay
 from token_ledger.chain.rpc import Rpc
+from token_ledger.chain.courier import Courier, NonceTakenError
 from token_ledger.chain.sender import Sender, node_account
 from token_ledger.chain.signer import GasPayer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
@@ -77,12 +78,17 @@ def migrate(
     *,
     export_dir: str | os.PathLike[str] | None = None,
     gas_signer: GasPayer | None = None,
+    gas_price_max: int | None = None,
+    take_over: bool = False,
     progress: Progress = no_progress,
 ) -> MigrateResult:
     """Deploy the selected token's contract if it is not there, and replay what its head lacks.
 
     `export_dir`: take the batches from an export, which must agree with the ledger. `gas_signer`
-    pays; by default the node's own first account, as Anvil has it. Raises UnknownBatchError while
+    pays; by default the node's own first account, as Anvil has it. `gas_price_max`: the most to
+    offer for a unit of gas, in wei. `take_over`: replace what the payer has on its way unmined,
+    instead of waiting for it. Two operators at once are fine: each goes on where the chain stands,
+    and what both sent is executed once. Raises UnknownBatchError while
     nothing is sealed, SigningKeyError for batches that the contract's sealer has not signed,
     CanonicalChainError for a second chain, ForeignContractError for a contract that is not this
     ledger's or holds another history, RevertedError with the contract's reason.
@@ -103,7 +109,13 @@ def migrate(
                 hint="a token has one canonical chain",
             )
         payer = gas_signer or node_account(rpc)
-        sender = Sender(rpc, payer, chain_id=chain.chain_id)
+        sender = Courier(
+            rpc,
+            payer,
+            chain_id=chain.chain_id,
+            fee_max_wei=gas_price_max,
+            take_over=take_over,
+        )
         sender.settle()  # what a killed run had sent is mined first, and then seen
         migration = _Migration(ledger, rpc, chain, sender, head.number)
         return migration.run(export_dir, unsealed=unsealed, progress=progress)
@@ -321,7 +333,16 @@ class _Migration:
             self.gas_used += done.receipt.gas_used
             progress("replay", self.entries, total)
 
-        replay(self.sender, address, self._lacking(state, source), on_replayed=count)
+        try:
+            replay(self.sender, address, self._lacking(state, source), on_replayed=count)
+        except (RevertedError, NonceTakenError):
+            # Another operator may have been faster: then the chain stands further on, and so do we.
+            now = read_state(self.rpc, address)
+            if now.head_number <= state.head_number or self._stands_at(now, state):
+                raise
+            self._check_head(address, now)
+            self.sender.settle()
+            self._replay(address, now, source, progress)
 
 
 def _read_file(path: Path) -> bytes:

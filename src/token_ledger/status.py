@@ -42,6 +42,9 @@ class Status:
 
     symbol: str
     decimals: int
+    token_uid: bytes
+    ledger_uid: bytes
+    operator: bytes
     entries: int
     unsealed: int
     batches: int
@@ -56,6 +59,9 @@ class Status:
         """Return the status as one JSON-ready object, amounts in human units."""
         return {
             "token": self.symbol,
+            "token_uid": to_hex(self.token_uid),
+            "ledger_uid": to_hex(self.ledger_uid),
+            "operator": to_checksum(self.operator),
             "entries": self.entries,
             "unsealed": self.unsealed,
             "batches": self.batches,
@@ -90,6 +96,9 @@ def status(ledger: Ledger) -> Status:
         return Status(
             symbol=token.symbol,
             decimals=token.decimals,
+            token_uid=token.uid,
+            ledger_uid=ledger.ledger_uid,
+            operator=ledger.operator,
             entries=figures.count_entries(connection, token),
             unsealed=batches.count_unsealed(connection, token),
             batches=head.number,

@@ -8,7 +8,7 @@ Without one, a consistent file says no more than that its author was careful.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from token_ledger.chain.anchor import ChainAnchor, read_chain_anchor
@@ -150,7 +150,21 @@ def _apply(report: Report, subject: Subject, anchors: Anchors) -> None:
     if anchors.rpc_url is not None and anchors.contract is not None:
         numbers = [header.number for header, _ in subject.headers]
         chain = read_chain_anchor(anchors.rpc_url, anchors.contract, numbers)
-        report.anchor(chain.name, _check_chain(subject, chain))
+        if pending := _pending(subject, chain):
+            why = f"the contract holds header {pending}, but its block is not final yet: wait"
+            report.skip(f"anchor: {chain.name}", why)
+        else:
+            report.anchor(chain.name, _check_chain(subject, chain))
+
+
+def _pending(subject: Subject, chain: ChainAnchor) -> int | None:
+    """Return the first header that the chain holds as it is here, only not finally yet."""
+    if not chain.code_known or chain.token_uid != subject.token_uid:
+        return None
+    for header, digest in subject.headers:
+        if chain.digests.get(header.number) != digest:
+            return header.number if chain.pending.get(header.number) == digest else None
+    return None
 
 
 def _check_digest(subject: Subject, digest: bytes) -> Finding | None:
@@ -223,7 +237,7 @@ def _verify_against(
         other = _up_to(other, anchors.digest)
     _apply(trusted, other, anchors)
     report.findings += trusted.findings
-    report.checks += trusted.checks
+    report.checks += [replace(check, name=f"export: {check.name}") for check in trusted.checks]
     if not trusted.anchored:
         report.skip("anchor: export", "the export itself is not anchored: anchor it too")
         return report

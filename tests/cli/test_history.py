@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from eth_account import Account
 
 from token_ledger.core.strict import decode, encode
 
@@ -160,10 +161,15 @@ def test_the_key_is_the_operators_by_default(book, tmp_path: Path) -> None:
 
 
 def test_the_key_may_come_from_the_environment(book, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TOKEN_LEDGER_SEALER_KEY signs, and its value is never shown, even when it is wrong."""
+    """TOKEN_LEDGER_SEALER_KEY signs for the sealer that is named, and its value is never shown."""
     book("seal")
     monkeypatch.setenv("TOKEN_LEDGER_SEALER_KEY", "0x" + "0b" * 32)
     ended = book("sign")
+    assert 2 == ended.status  # not the operator's key
+    assert "the sealer is" in ended.err
+    assert "0b0b" not in ended.out + ended.err
+    address = Account.from_key("0x" + "0b" * 32).address
+    ended = book("sign", "--sealer", address)
     assert 0 == ended.status
     assert "0b0b" not in ended.out + ended.err
     monkeypatch.setenv("TOKEN_LEDGER_SEALER_KEY", "0x" + "0b" * 31)

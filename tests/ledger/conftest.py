@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests import books
 
@@ -19,3 +21,20 @@ def ledger(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
         ledger.create_account("bob", initial_balance=50)
         ledger.create_account("carol")
         yield ledger
+
+
+@pytest.fixture
+def new_postgres_url(postgres_server: str) -> Iterator[Callable[[], str]]:
+    """Yield a function that makes a fresh database each time: for one an example of a property."""
+    made: list[str] = []
+    admin = postgres_server.format(database="postgres").replace("+psycopg", "")
+    with psycopg.connect(admin, autocommit=True) as connection:
+
+        def make() -> str:
+            made.append(f"example_{uuid.uuid4().hex}")
+            connection.execute(f"CREATE DATABASE {made[-1]}")
+            return postgres_server.format(database=made[-1])
+
+        yield make
+        for name in made:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

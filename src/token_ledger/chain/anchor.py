@@ -20,7 +20,10 @@ from token_ledger.errors import ForeignContractError, RpcError
 
 @dataclass(frozen=True, slots=True)
 class ChainAnchor:
-    """A contract as seen at the finalized block: `digests` by batch number, where it holds any."""
+    """A contract as seen at the finalized block: `digests` by batch number, where it holds any.
+
+    `pending`: those that it holds in the latest block only, and that could still be taken back.
+    """
 
     chain_id: int
     contract: bytes
@@ -29,6 +32,7 @@ class ChainAnchor:
     code_hash: bytes
     token_uid: bytes
     digests: dict[int, bytes]
+    pending: dict[int, bytes]
 
     @property
     def name(self) -> str:
@@ -69,11 +73,12 @@ def read_chain_anchor(url: str, contract: bytes, numbers: Sequence[int]) -> Chai
             code_known=contracts.is_our_code(code),
             code_hash=keccak(code),
             token_uid=state.token_uid,
-            digests={
-                number: digest
-                for number, digest in zip(
-                    numbers, read_digests(rpc, contract, numbers, block=at), strict=True
-                )
-                if digest != ZERO_HASH
-            },
+            digests=(final := _read(rpc, contract, numbers, at)),
+            pending=_read(rpc, contract, [n for n in numbers if n not in final], "latest"),
         )
+
+
+def _read(rpc: Rpc, contract: bytes, numbers: Sequence[int], block: str) -> dict[int, bytes]:
+    digests = read_digests(rpc, contract, numbers, block=block)
+    found = zip(numbers, digests, strict=True)
+    return {number: digest for number, digest in found if digest != ZERO_HASH}

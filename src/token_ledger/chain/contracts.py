@@ -23,6 +23,8 @@ from token_ledger.core.hashing import address_word, keccak, string_tail, word
 from token_ledger.core.types import Batch, Token
 
 TOKEN_CONTRACT = "LedgerToken"  # noqa: S105 - no password
+CONTRACTS = ("VaultFactory", "Vault", TOKEN_CONTRACT)
+"""Whose errors are told by name; where two share one, the last names its arguments."""
 
 TRANSFER_TOPIC = keccak(b"Transfer(address,address,uint256)")
 BATCH_REPLAYED_TOPIC = keccak(b"BatchReplayed(uint64,bytes32,bytes32,uint64,uint32)")
@@ -186,7 +188,7 @@ class Revert:
 def _errors() -> dict[bytes, dict[str, Any]]:
     return {
         selector(f"{item['name']}({','.join(part['type'] for part in item['inputs'])})"): item
-        for name in (TOKEN_CONTRACT,)
+        for name in CONTRACTS
         for item in artifact(name).abi
         if item["type"] == "error"
     }

@@ -117,13 +117,15 @@ class Sender:
             "gas": gas,
             **self._fees,
         }
-        if isinstance(self.payer, NodeAccount):
-            tx_hash = self._send_by_node(to, data, transaction)
-        else:
-            tx_hash = self._send_raw(to, data, transaction)
+        tx_hash = self._dispatch(to, data, transaction)
         self._nonce += 1
         self._sent += 1
         return tx_hash
+
+    def _dispatch(self, to: bytes, data: bytes, transaction: dict[str, Any]) -> bytes:
+        if isinstance(self.payer, NodeAccount):
+            return self._send_by_node(to, data, transaction)
+        return self._send_raw(to, data, transaction)
 
     def _send_by_node(self, to: bytes, data: bytes, transaction: dict[str, Any]) -> bytes:
         fields = {name: hex(value) for name, value in transaction.items()}

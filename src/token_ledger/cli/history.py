@@ -62,22 +62,57 @@ def seal(app: App, /, *, sign_too: bool, keystore: Path | None, password_file: P
 @click.command(cls=LedgerCommand)
 @click.argument("batches", metavar="[BATCH]…", type=int, nargs=-1)
 @keystore_options
+@click.option(
+    "--sealer", type=ADDRESS, metavar="0x…", help="Who must sign; the operator by default."
+)
+@click.option(
+    "--signature",
+    type=FILE,
+    metavar="FILE",
+    help="0x-hex of a signature of one BATCH made elsewhere: by a wallet, or a Safe (with --rpc).",
+)
+@rpc_option
 @pass_app
 def sign(
-    app: App, /, *, batches: tuple[int, ...], keystore: Path | None, password_file: Path | None
+    app: App,
+    /,
+    *,
+    batches: tuple[int, ...],
+    keystore: Path | None,
+    password_file: Path | None,
+    sealer: bytes | None,
+    signature: Path | None,
+    rpc_url: str | None,
 ) -> None:
     """Sign batch headers: those named, or all that this key has not signed."""
+    from token_ledger.sign import add_signature
     from token_ledger.sign import sign as run_sign
 
-    signer = open_sealer(app, keystore, password_file)
-    with app.open_ledger() as ledger, ProgressReport() as progress:
-        result = run_sign(ledger, signer, numbers=batches or None, progress=progress)
+    if signature is None:
+        signer = open_sealer(app, keystore, password_file)
+        with app.open_ledger() as ledger, ProgressReport() as progress:
+            result = run_sign(
+                ledger, signer, sealer=sealer, numbers=batches or None, progress=progress
+            )
+    else:
+        if len(batches) != 1:
+            raise UsageError("a signature belongs to one batch", hint="name that batch")
+        data = _read_signature(signature)
+        with app.open_ledger() as ledger:
+            result = add_signature(ledger, batches[0], data, sealer=sealer, rpc_url=rpc_url)
     app.answer(
         result.to_json(),
         lambda screen: screen.pairs(
             [("signed", f"{result.signed} batches"), ("signer", to_checksum(result.signer))]
         ),
     )
+
+
+def _read_signature(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip().removeprefix("0x"))
+    except (OSError, ValueError):
+        raise UsageError(f"{path} holds no signature", hint="0x and hexadecimal digits") from None
 
 
 @click.command(cls=LedgerCommand)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import click
 
-from token_ledger.cli import book, history, load, migration, onchain, setup
+from token_ledger.cli import book, history, load, migration, onchain, setup, vaults
 from token_ledger.cli.app import DEFAULT_DB, App, LedgerGroup, print_json
 from token_ledger.cli.outcome import (
     GOOD,
@@ -69,6 +69,7 @@ def cli(
     ctx.obj = App(db=db, token=token, secret_file=secret_file, json=as_json)
 
 
+assert vaults.claim.name == "claim", "it puts itself under `account`"
 for _command in (
     *setup.COMMANDS,
     *book.COMMANDS,

@@ -182,6 +182,9 @@ def _show_status(screen: Screen, found: Status) -> None:
             ("batches", f"{found.batches}, {found.unsigned} not signed"),
             ("not replayed", f"{found.unreplayed} batches"),
             ("head", f"{found.head.number} {to_hex(found.head.digest)}"),
+            ("operator", to_checksum(found.operator)),
+            ("token uid", to_hex(found.token_uid)),
+            ("ledger uid", to_hex(found.ledger_uid)),
         ]
     )
     for chain in found.chains:

@@ -21,6 +21,7 @@ VAULT_FACTORY = bytes.fromhex("889e380f9862939d1f7a95dbfe9336c81ab4ceaa")
 VAULT_IMPLEMENTATION = bytes.fromhex("e871c66a7a137d0ddc91f17da09667a3aa0645db")
 """What every vault is a clone of; the factory's first creation."""
 _CLONE_PREFIX = bytes.fromhex("6100413d81600a3d39f3363d3d373d3d3d363d73")
+_CLONE_INIT_BYTES = 10
 _CLONE_INFIX = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
 
 
@@ -73,10 +74,18 @@ def vault_salt(ledger_secret: bytes, account_id: str, *, kind: str = "account") 
     return keccak(encode_tuple(ledger_secret, kind, account_id))
 
 
-def derive_vault(ledger_secret: bytes, account_id: str, operator: bytes) -> bytes:
+def derive_vault(
+    ledger_secret: bytes, account_id: str, operator: bytes, *, kind: str = "account"
+) -> bytes:
     """Return the 20-byte address of an account's vault, on every chain (docs/spec.md, "Accounts").
 
     `operator`, 20 bytes, is the clone's immutable argument: whose signature lets an owner claim it.
     """
     init_code = _CLONE_PREFIX + VAULT_IMPLEMENTATION + _CLONE_INFIX + operator
-    return create2(VAULT_FACTORY, vault_salt(ledger_secret, account_id), keccak(init_code))
+    salt = vault_salt(ledger_secret, account_id, kind=kind)
+    return create2(VAULT_FACTORY, salt, keccak(init_code))
+
+
+def vault_runtime(operator: bytes) -> bytes:
+    """Return the runtime code of every vault of this operator, as a chain shows it."""
+    return _CLONE_PREFIX[_CLONE_INIT_BYTES:] + VAULT_IMPLEMENTATION + _CLONE_INFIX + operator

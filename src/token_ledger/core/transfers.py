@@ -56,20 +56,17 @@ class TransferColumns:
 
     def rows(self) -> list[Transfer]:
         """Return the transfers as rows, for where speed does not matter."""
-        return [
-            Transfer(*fields[:7], int.from_bytes(fields[7], "big"))
-            for fields in zip(
-                self.block_number,
-                self.block_hash,
-                self.log_index,
-                self.tx_hash,
-                self.tx_index,
-                self.from_address,
-                self.to_address,
-                self.value,
-                strict=True,
-            )
-        ]
+        columns = (
+            self.block_number,
+            self.block_hash,
+            self.log_index,
+            self.tx_hash,
+            self.tx_index,
+            self.from_address,
+            self.to_address,
+            [int.from_bytes(value, "big") for value in self.value],
+        )
+        return [Transfer(*fields) for fields in zip(*columns, strict=True)]
 
 
 @dataclass(slots=True)

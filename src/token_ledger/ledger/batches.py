@@ -59,7 +59,7 @@ def head(connection: Connection, token: StoredToken) -> Head:
     return Head(
         number=row.number,
         digest=row.digest,
-        next_seq=row.first_seq + row.count,
+        next_seq=row.first_seq + row._mapping["count"],
         total_supply=row.total_supply,
         last_entry_no=row.last_entry_no,
     )
@@ -118,7 +118,7 @@ def _header(row: Row[Any]) -> Header:
         number=row.number,
         parent=row.parent,
         first_seq=row.first_seq,
-        count=row.count,
+        count=row._mapping["count"],
         entries_root=row.entries_root,
         rows_hash=row.rows_hash,
         total_supply=row.total_supply,
@@ -195,7 +195,7 @@ def batch_of(connection: Connection, token: StoredToken, entry_id: bytes) -> int
             f"{token.symbol} has no entry 0x{entry_id.hex()}", hint="take an id from a statement"
         )
     table = token_batches
-    number = connection.execute(
+    number: int | None = connection.execute(
         select(table.c.number)
         .where(table.c.token_no == token.token_no, table.c.last_entry_no >= entry_no)
         .order_by(table.c.number)

@@ -86,7 +86,7 @@ def refusal(connection: Connection, token: StoredToken, closing_at: int) -> Toke
     ).first()
     where = "its contract" if row is None else f"{to_checksum(row.address)} on chain {row.chain_id}"
     return TokenFinalizedError(
-        f"{token.symbol} left the ledger at {format_timestamp(closing_at)}: no entry is posted here",
+        f"{token.symbol} left the ledger at {format_timestamp(closing_at)}: it takes no entries",
         hint=f"call transfer(address,uint256) of {where}, as the holder (a vault's owner: through "
         "the vault's execute); `import` brings it back into the books",
     )

@@ -123,15 +123,18 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what SQLAlchemy and the drivers raise into this package's DatabaseErrors."""
+    """Turn what SQLAlchemy and the drivers raise into this package's DatabaseErrors.
+
+    The original stays out of tracebacks: PostgreSQL's DETAIL repeats rows, which are personal data.
+    """
     try:
         yield
     except DBAPIError as error:
-        raise translate(error.orig, gone=error.connection_invalidated) from error
+        raise translate(error.orig, gone=error.connection_invalidated) from None
     except (sqlite3.Error, psycopg.Error) as error:  # from COPY, which SQLAlchemy does not wrap
-        raise translate(error) from error
+        raise translate(error) from None
     except (PoolTimeoutError, SQLAlchemyError) as error:
-        raise DatabaseError(f"the database failed: {type(error).__name__}: {error}") from error
+        raise DatabaseError(f"the database failed: {type(error).__name__}: {error}") from None
 
 
 def translate(error: BaseException | None, *, gone: bool = False) -> DatabaseError:

@@ -299,6 +299,8 @@ class Ledger:
         timestamp (zoned). Posted again under the same key, it returns the first result. Raises
         InputErrors for what cannot be read and RuleErrors for what the ledger refuses.
         """
+        parse_account_id(from_account)
+        parse_account_id(to_account)
         return self.post_many([self.record(from_account, to_account, amount, **words)])[0]
 
     def mint(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:

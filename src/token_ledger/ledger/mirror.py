@@ -8,8 +8,8 @@ mirror with the entries is `mirror_joins`' business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import psycopg
@@ -38,7 +38,15 @@ _COLUMNS = (
     "contract_no, block_hash, log_index, block_number, tx_hash, tx_index, "
     "from_address, to_address, value, seq"
 )
-_INSERT_TRANSFERS = f"INSERT INTO chain_transfers ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_NUMBER = "CAST(CAST(substr(?{}, 1 + 20 * i, 20) AS TEXT) AS INTEGER)"
+_INSERT_TRANSFERS = f"""
+WITH RECURSIVE place (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM place WHERE i + 1 < ?2)
+INSERT INTO chain_transfers ({_COLUMNS})
+SELECT ?1, substr(?3, 1 + 32 * i, 32), {_NUMBER.format(8)}, {_NUMBER.format(9)},
+    substr(?4, 1 + 32 * i, 32), {_NUMBER.format(10)}, substr(?5, 1 + 20 * i, 20),
+    substr(?6, 1 + 20 * i, 20), substr(?7, 1 + 32 * i, 32), NULLIF({_NUMBER.format(11)}, -1)
+FROM place
+"""  # noqa: S608 - columns of our own
 _COPY_TRANSFERS = f"COPY chain_transfers ({_COLUMNS}) FROM STDIN"
 _COPY_ROWS = 5_000
 
@@ -269,21 +277,29 @@ def _store_blocks(connection: Connection, chain_id: int, headers: list[BlockHead
 
 
 def _insert_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
-    # Past SQLAlchemy's compiler: the columns are in the database's own form already.
-    rows = zip(
-        repeat(contract_no, len(transfers)),
-        transfers.block_hash,
-        transfers.log_index,
-        transfers.block_number,
-        transfers.tx_hash,
-        transfers.tx_index,
-        transfers.from_address,
-        transfers.to_address,
-        transfers.value,
-        transfers.seq,
-        strict=True,
+    # One statement that cuts each column's bytes into rows: twice as fast as a statement a row,
+    # and the interpreter is free meanwhile to fetch the next range.
+    connection.exec_driver_sql(
+        _INSERT_TRANSFERS,
+        (
+            contract_no,
+            len(transfers),
+            b"".join(transfers.block_hash),
+            b"".join(transfers.tx_hash),
+            b"".join(transfers.from_address),
+            b"".join(transfers.to_address),
+            b"".join(transfers.value),
+            _digits(transfers.log_index),
+            _digits(transfers.block_number),
+            _digits(transfers.tx_index),
+            _digits([-1 if seq is None else seq for seq in transfers.seq]),
+        ),
     )
-    connection.exec_driver_sql(_INSERT_TRANSFERS, list(rows))
+
+
+def _digits(numbers: Sequence[int]) -> bytes:
+    """Return numbers as text of 20 bytes each, joined."""
+    return b"".join([b"%020d" % number for number in numbers])
 
 
 def _copy_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:

@@ -49,7 +49,7 @@ def watermark(engine: Engine) -> int:
     highest = select(func.coalesce(func.max(token_ledger.c.entry_no), 0))
     if engine.dialect.name == "sqlite":
         with engines.reading(engine) as connection:
-            return connection.execute(highest).scalar_one()
+            return int(connection.execute(highest).scalar_one())
     for attempt in range(1, WATERMARK_ATTEMPTS_MAX + 1):
         try:
             with engines.writing(engine) as connection:
@@ -57,7 +57,7 @@ def watermark(engine: Engine) -> int:
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK}
                 )
-                return connection.execute(highest).scalar_one()
+                return int(connection.execute(highest).scalar_one())
         except RetryableError:
             if attempt < WATERMARK_ATTEMPTS_MAX:
                 time.sleep(random.uniform(0, _BACKOFF_S))  # noqa: S311 - jitter, not a secret

@@ -1,0 +1,207 @@
+"""A sender that does not give up: stuck transactions are replaced, lost ones sent again.
+
+    stuck     not mined for a while, and first in line: the same with higher fees (EIP-1559: an
+              eighth more of both at least, or the node refuses), up to a ceiling
+    lost      the node no longer knows it: sent again as it was, so that no gap of nonces stays
+    overtaken another transaction took the nonce: NonceTakenError, and the caller looks where
+              the chain stands before it sends anything more
+
+Whatever becomes of a nonce, at most one of the transactions that bear it is ever executed.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from token_ledger.chain.rpc import NodeError, Rpc, hex_data
+from token_ledger.chain.sender import Receipt, Sender
+from token_ledger.chain.signer import GasPayer
+from token_ledger.core.address import to_checksum
+from token_ledger.errors import ChainError
+
+STUCK_AFTER_S = 60.0
+FEE_STEPS_MAX = 40
+_POLL_MIN_S, _POLL_MAX_S = 0.002, 1.0
+_UNDERPRICED = re.compile(r"underpriced|fee too low to (?:replace|compete)", re.IGNORECASE)
+_LOW = re.compile(r"nonce (?:is )?too low|invalid nonce|already been used", re.IGNORECASE)
+
+
+class NonceTakenError(ChainError):
+    """Another transaction of the same payer was mined in the place of ours."""
+
+
+@dataclass(slots=True)
+class _Letter:
+    """One nonce's worth: what is to happen, and every transaction that was sent for it."""
+
+    nonce: int
+    to: bytes
+    data: bytes
+    gas: int
+    fees: dict[str, int]
+    hashes: list[bytes] = field(default_factory=list)
+
+
+def raised(fees: dict[str, int], *, floor: dict[str, int]) -> dict[str, int]:
+    """Return fees that replace others: an eighth more of each, and no less than `floor`."""
+    return {
+        name: max(wei + wei // 8 + 1, floor.get(name, 0)) for name, wei in fees.items()
+    }
+
+
+class Courier(Sender):
+    """Sends as `Sender` does, and sees to it that what was sent is mined.
+
+    `fee_max_wei`: never offer more than this for a unit of gas. `take_over`: what an earlier run or
+    a wallet left unmined is replaced by ours, instead of waited for.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        payer: GasPayer,
+        *,
+        chain_id: int,
+        stuck_after_s: float = STUCK_AFTER_S,
+        fee_max_wei: int | None = None,
+        take_over: bool = False,
+        **other: Any,
+    ) -> None:
+        super().__init__(rpc, payer, chain_id=chain_id, **other)
+        self._stuck_after_s = stuck_after_s
+        self._fee_max_wei = fee_max_wei
+        self._take_over = take_over
+        self._letters: dict[bytes, _Letter] = {}
+
+    def settle(self) -> None:
+        """Wait until nothing of this payer is on its way, or (`take_over`) go before it."""
+        if self._take_over:
+            self._nonce = self._mined()
+        else:
+            super().settle()
+
+    def send(self, to: bytes, data: bytes, *, gas: int) -> bytes:
+        """Send a transaction with the next nonce; return its hash, by which `wait` knows it."""
+        if self._nonce is None:
+            self.settle()
+        if self._sent % 16 == 0:
+            self._fees = self._within(self._current_fees())
+        assert self._nonce is not None
+        letter = _Letter(self._nonce, to, data, gas, dict(self._fees))
+        self._post(letter)
+        self._nonce += 1
+        self._sent += 1
+        self._letters[letter.hashes[0]] = letter
+        return letter.hashes[0]
+
+    def wait(self, tx_hash: bytes) -> Receipt:
+        """Return the receipt of a transaction or of the one that replaced it.
+
+        Raises ChainError when it stays unmined, NonceTakenError when another one was mined.
+        """
+        letter = self._letters.get(tx_hash)
+        if letter is None:
+            return super().wait(tx_hash)
+        deadline = time.monotonic() + self._timeout_s
+        push_at = time.monotonic() + self._stuck_after_s
+        pause_s = _POLL_MIN_S
+        while True:
+            receipt = next((r for r in self.receipts(letter.hashes) if r is not None), None)
+            if receipt is not None:
+                del self._letters[tx_hash]
+                return receipt
+            now = time.monotonic()
+            if now > deadline:
+                raise ChainError(
+                    f"nonce {letter.nonce} of {to_checksum(self.payer.address)} is not mined after "
+                    f"{self._timeout_s:g} s, at {letter.fees} wei",
+                    hint="raise --max-gas-price, or wait, then run it again: nothing is lost",
+                )
+            if now > push_at:
+                self._push(letter)
+                push_at = time.monotonic() + self._stuck_after_s
+            self._sleep(pause_s)
+            pause_s = min(2 * pause_s, _POLL_MAX_S, self._stuck_after_s)
+
+    # --- one letter
+
+    def _post(self, letter: _Letter) -> None:
+        """Send a letter, with higher fees where the node wants them for a replacement."""
+        for _ in range(FEE_STEPS_MAX):
+            try:
+                self._remember(letter, self._transmit(letter))
+            except NodeError as error:
+                if _LOW.search(error.text):
+                    if any(self.receipts(letter.hashes)):
+                        return
+                    raise NonceTakenError(
+                        f"nonce {letter.nonce} of {to_checksum(self.payer.address)} was taken by "
+                        "another transaction",
+                        hint="does somebody else send with this key? Run it again",
+                    ) from None
+                if not _UNDERPRICED.search(error.text) or not self._raise_fees(letter):
+                    raise
+            else:
+                return
+        raise ChainError(
+            f"nonce {letter.nonce} is held by a transaction that pays too much to be replaced",
+            hint="wait until it is mined, then run it again",
+        )
+
+    def _transmit(self, letter: _Letter) -> bytes:
+        transaction: dict[str, Any] = {
+            "chainId": self._chain_id,
+            "nonce": letter.nonce,
+            "value": 0,
+            "gas": letter.gas,
+            **letter.fees,
+        }
+        return self._dispatch(letter.to, letter.data, transaction)
+
+    @staticmethod
+    def _remember(letter: _Letter, tx_hash: bytes) -> None:
+        if tx_hash not in letter.hashes:
+            letter.hashes.append(tx_hash)
+
+    def _push(self, letter: _Letter) -> None:
+        """Do what a letter needs that is not mined yet."""
+        mined = self._mined()
+        if mined > letter.nonce:
+            if not any(self.receipts(letter.hashes)):
+                raise NonceTakenError(
+                    f"nonce {letter.nonce} of {to_checksum(self.payer.address)} was taken by "
+                    "another transaction",
+                    hint="does somebody else send with this key? Run it again",
+                )
+            return
+        last = letter.hashes[-1]
+        if self.rpc.call("eth_getTransactionByHash", [hex_data(last)]) is None:
+            self._post(letter)  # the node lost it: those behind it wait for this nonce
+        elif mined == letter.nonce and self._raise_fees(letter):
+            self._post(letter)
+
+    def _mined(self) -> int:
+        return self.rpc.quantity("eth_getTransactionCount", [self._from, "latest"])
+
+    # --- fees
+
+    def _raise_fees(self, letter: _Letter) -> bool:
+        """Raise a letter's fees to what replaces it; False where that is over the ceiling."""
+        fees = raised(letter.fees, floor=self._current_fees())
+        if self._fee_max_wei is not None and _most(fees) > self._fee_max_wei:
+            return False
+        letter.fees = fees
+        return True
+
+    def _within(self, fees: dict[str, int]) -> dict[str, int]:
+        """Return fees cut to the ceiling: a transaction that waits for cheaper days is fine."""
+        if self._fee_max_wei is None:
+            return fees
+        return {name: min(wei, self._fee_max_wei) for name, wei in fees.items()}
+
+
+def _most(fees: dict[str, int]) -> int:
+    return fees.get("maxFeePerGas", fees.get("gasPrice", 0))

@@ -1,0 +1,184 @@
+"""Claim: an account's owner takes the vault that stands at the account's derived address.
+
+The operator signs (EIP-712), anybody may submit: the vault is deployed at exactly the address that
+the books always named, and from then on obeys its owner alone. Posts nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from token_ledger.chain import vaults
+from token_ledger.chain.identity import read_identity
+from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
+from token_ledger.chain.sender import Sender, node_account
+from token_ledger.chain.signer import GasPayer, Signer
+from token_ledger.chain.state import get_code
+from token_ledger.core.address import VAULT_FACTORY, derive_vault, to_checksum, vault_salt
+from token_ledger.core.claims import EXPIRY_MAX, Claim
+from token_ledger.core.signature import recover_signer
+from token_ledger.core.types import ZERO_ADDRESS
+from token_ledger.errors import ClaimError, RevertedError, SigningKeyError
+from token_ledger.ledger import Ledger
+
+VALID_S = 3600
+"""So long a permission that is submitted at once stays good, in seconds."""
+VALID_LONG_S = 30 * 24 * 3600
+"""The same where somebody else signs or submits it later."""
+ACCOUNT, ESCROW = "account", "escrow"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """A vault and its owner. `tx_hash` is None where the owner had it already."""
+
+    claim: Claim
+    tx_hash: bytes | None
+    factory_deployed: bool
+    gas_used: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as one JSON-ready object."""
+        return {
+            "vault": to_checksum(self.claim.vault),
+            "owner": to_checksum(self.claim.owner),
+            "operator": to_checksum(self.claim.operator),
+            "chain_id": self.claim.chain_id,
+            "transaction": None if self.tx_hash is None else hex_data(self.tx_hash),
+            "factory": to_checksum(VAULT_FACTORY),
+            "factory_deployed": self.factory_deployed,
+            "gas_used": self.gas_used,
+        }
+
+
+def prepare(ledger: Ledger, account_id: str, *, owner: bytes, chain_id: int, expiry: int) -> Claim:
+    """Return the claim of an account's vault for `owner`, unsigned. Asks no node.
+
+    Raises UnknownAccountError, and ClaimError for a registered address (nobody's vault stands
+    there), for an escrow account and an owner other than the operator, and for a bad owner.
+    """
+    account = ledger.get_account(account_id)
+    operator, secret = ledger.operator, ledger.secret
+    kinds = {
+        derive_vault(secret, account_id, operator, kind=kind): kind for kind in (ACCOUNT, ESCROW)
+    }
+    kind = kinds.get(account.address)
+    if kind is None:
+        raise ClaimError(
+            f"the address {to_checksum(account.address)} was registered, not derived",
+            hint="no vault belongs there: whoever holds its key controls it already",
+        )
+    if kind == ESCROW and owner != operator:
+        raise ClaimError(
+            f"the vault {to_checksum(account.address)} holds escrow: it obeys the operator only",
+            hint=f"its owner can be none but {to_checksum(operator)}",
+        )
+    if len(owner) != 20 or owner in (ZERO_ADDRESS, account.address, VAULT_FACTORY):
+        raise ClaimError(
+            f"{to_checksum(owner)} cannot own the vault", hint="give the owner's own address"
+        )
+    if not 0 < expiry <= EXPIRY_MAX:
+        raise ClaimError(f"the expiry {expiry} is no time", hint="seconds since 1970")
+    return Claim(
+        chain_id=chain_id,
+        operator=operator,
+        salt=vault_salt(secret, account_id, kind=kind),
+        vault=account.address,
+        owner=owner,
+        expiry=expiry,
+    )
+
+
+def unsigned(
+    ledger: Ledger, rpc_url: str, account_id: str, *, owner: bytes, expiry: int | None = None
+) -> Claim:
+    """Return the claim for somebody else to sign, good for 30 days on the node's chain.
+
+    Raises as `prepare` does. Sends nothing.
+    """
+    with Rpc(rpc_url) as rpc:
+        chain_id = read_identity(rpc).chain_id
+        until = _time_s(rpc) + VALID_LONG_S if expiry is None else expiry
+    return prepare(ledger, account_id, owner=owner, chain_id=chain_id, expiry=until)
+
+
+def claim(
+    ledger: Ledger,
+    rpc_url: str,
+    account_id: str,
+    *,
+    owner: bytes,
+    operator: Signer | None = None,
+    signature: bytes | None = None,
+    expiry: int | None = None,
+    gas_signer: GasPayer | None = None,
+) -> ClaimResult:
+    """Hand the vault of an account to `owner`, and return once the chain says so.
+
+    `operator` signs; or `signature` was made elsewhere (a Safe's, by ERC-1271) over the claim with
+    this very `expiry`. The factory is deployed if it is missing. `gas_signer` pays; by default the
+    node's own first account. Raises ClaimError as `prepare` does, for a vault that is somebody
+    else's already and for a signature that the factory refuses; SigningKeyError, RevertedError.
+    """
+    with Rpc(rpc_url) as rpc:
+        chain = read_identity(rpc)
+        if expiry is None:
+            if signature is not None:
+                raise ClaimError("a signature needs its expiry", hint="give --expiry as signed")
+            expiry = _time_s(rpc) + VALID_S
+        wanted = prepare(ledger, account_id, owner=owner, chain_id=chain.chain_id, expiry=expiry)
+        if _is_owned(rpc, wanted):
+            return ClaimResult(wanted, None, factory_deployed=False, gas_used=0)
+        signed = _signed(wanted, operator) if signature is None else signature
+        sender = Sender(rpc, gas_signer or node_account(rpc), chain_id=chain.chain_id)
+        _check_signature(rpc, wanted, signed)
+        deployed = vaults.deploy_factory(sender)
+        data = vaults.claim_calldata(wanted, signed)
+        revert = vaults.revert_of(rpc, sender.payer.address, VAULT_FACTORY, data)
+        if revert is not None:
+            raise ClaimError(f"the factory refuses the claim: {revert}", hint=revert.hint)
+        receipt = vaults.send_claim(sender, data)
+        if not _is_owned(rpc, wanted):
+            raise RevertedError(
+                f"the claim failed in transaction 0x{receipt.tx_hash.hex()}", hint="run it again"
+            )
+        gas = receipt.gas_used + (0 if deployed is None else deployed.gas_used)
+        return ClaimResult(wanted, receipt.tx_hash, deployed is not None, gas)
+
+
+def _is_owned(rpc: Rpc, wanted: Claim) -> bool:
+    """Return whether the owner has the vault; raises ClaimError if somebody else has."""
+    found = vaults.vault_owner(rpc, wanted.vault, wanted.operator)
+    if found is not None and found != wanted.owner:
+        raise ClaimError(
+            f"the vault {to_checksum(wanted.vault)} belongs to {to_checksum(found)} already",
+            hint="its owner may hand it on with transferOwnership",
+        )
+    return found is not None
+
+
+def _signed(wanted: Claim, operator: Signer | None) -> bytes:
+    if operator is None or operator.address != wanted.operator:
+        shown = "no key" if operator is None else to_checksum(operator.address)
+        raise SigningKeyError(
+            f"{shown} cannot sign for the operator {to_checksum(wanted.operator)}",
+            hint="give the operator's keystore, or --signature FILE as a Safe made it",
+        )
+    return operator.sign_digest(wanted.digest)
+
+
+def _check_signature(rpc: Rpc, wanted: Claim, signature: bytes) -> None:
+    """Refuse before anything is deployed what no factory could accept."""
+    if get_code(rpc, wanted.operator):
+        return  # a contract: the factory asks it, and the rehearsal tells
+    if recover_signer(wanted.digest, signature) != wanted.operator:
+        raise ClaimError(
+            f"the signature is not that of the operator {to_checksum(wanted.operator)}",
+            hint="is it over this owner, expiry and chain? A Safe must exist on this chain",
+        )
+
+
+def _time_s(rpc: Rpc) -> int:
+    block = rpc.call("eth_getBlockByNumber", ["latest", False])
+    with rpc.decoding("eth_getBlockByNumber"):
+        return decode_quantity(block["timestamp"])

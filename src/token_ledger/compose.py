@@ -1,0 +1,199 @@
+"""Compose: the transactions of a migration, written down instead of sent.
+
+For a Safe's owners, for a key that never meets a network, for any broadcaster. Everything is
+checked as `migrate` checks it; nothing is sent, and the books are not changed. What the files
+become on the chain, the next `migrate` finds there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from token_ledger.chain import contracts
+from token_ledger.chain.identity import read_identity
+from token_ledger.chain.replay import gas_limit
+from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
+from token_ledger.chain.signer import Signer
+from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
+from token_ledger.core import forecast
+from token_ledger.core.address import DEPLOYMENT_PROXY, to_checksum
+from token_ledger.core.forecast import GasPrice
+from token_ledger.core.hashing import keccak
+from token_ledger.core.outbox import (
+    Call,
+    Signed,
+    SignedFile,
+    Unsigned,
+    UnsignedFile,
+)
+from token_ledger.core.types import ZERO_HASH
+from token_ledger.errors import (
+    CanonicalChainError,
+    ChainError,
+    FileFormatError,
+    ForeignContractError,
+    NotReadyError,
+    SigningKeyError,
+    UnknownBatchError,
+)
+from token_ledger.finalize import FINALIZE_CALL, FINALIZE_GAS_MAX
+from token_ledger.ledger import Connection, Ledger, batches, mirror
+from token_ledger.plan import TOKEN_CONSTRUCTOR_GAS
+
+_TIP_WEI = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """The calls that a migration lacks on one chain, in the order in which they must happen."""
+
+    chain_id: int
+    contract: bytes
+    calls: tuple[Call, ...]
+
+
+def compose(ledger: Ledger, rpc_url: str, *, finalize: bool = False) -> Composition:
+    """Return the calls that bring the contract to the ledger's head, or only `finalize`.
+
+    With `finalize` the cut-over's checks are `token_ledger.finalize`'s to have made. Raises as
+    `migrate` does: UnknownBatchError, SigningKeyError, CanonicalChainError, ForeignContractError;
+    NotReadyError where there is nothing to do.
+    """
+    token = ledger.token
+    with Rpc(rpc_url) as rpc:
+        chain = read_identity(rpc)
+        if not chain.is_test_chain and token.canonical_chain_id not in (None, chain.chain_id):
+            raise CanonicalChainError(
+                f"{token.symbol} lives on chain {token.canonical_chain_id}, "
+                f"not on {chain.chain_id}",
+                hint="a token has one canonical chain",
+            )
+        with ledger.read() as connection:
+            known = mirror.contract_of(connection, token, chain.chain_id)
+            address = known.address if known else contracts.token_address(token, ledger.operator)
+            state = None
+            if get_code(rpc, address):
+                check_token_contract(
+                    rpc, address, token, known_code_hash=known.code_hash if known else None
+                )
+                state = read_state(rpc, address)
+            if finalize:
+                calls = [Call(address, FINALIZE_CALL, FINALIZE_GAS_MAX, "finalize")]
+            else:
+                calls = list(_replays(ledger, connection, address, state))
+    if not calls:
+        raise NotReadyError(
+            f"the contract {to_checksum(address)} lacks nothing", hint="seal new entries first"
+        )
+    return Composition(chain.chain_id, address, tuple(calls))
+
+
+def _replays(
+    ledger: Ledger, connection: Connection, address: bytes, state: ContractState | None
+) -> Iterator[Call]:
+    token, head = ledger.token, batches.head(connection, ledger.token)
+    if head.number == 0:
+        raise UnknownBatchError(
+            f"nothing of {token.symbol} is sealed", hint="run `seal --sign` first"
+        )
+    if state is not None and state.finalized:
+        raise ChainError(
+            f"the contract {to_checksum(address)} is finalized at batch {state.head_number}",
+            hint="the token has left the ledger: nothing is replayed any more",
+        )
+    stands = (0, ZERO_HASH) if state is None else (state.head_number, state.head_digest)
+    if stands[0] and batches.known_digest(connection, token, stands[1]) != stands[0]:
+        raise ForeignContractError(
+            f"the contract {to_checksum(address)} stands at batch {stands[0]}, "
+            f"0x{stands[1].hex()}, which is none of this ledger's",
+            hint="another copy of this ledger replayed there: only that copy can go on",
+        )
+    sealer = ledger.operator if state is None else state.sealer
+    unsigned = [n for n in batches.unsigned_numbers(connection, token, sealer) if n > stands[0]]
+    if unsigned:
+        raise SigningKeyError(
+            f"{len(unsigned)} batches, the first of them {unsigned[0]}, are not signed by "
+            f"the sealer {to_checksum(sealer)}",
+            hint="run `sign` with the sealer's key: the contract accepts no other",
+        )
+    if state is None:
+        data = contracts.deployment_calldata(token, ledger.operator)
+        gas = forecast.deployment_gas(
+            data,
+            runtime_bytes=len(contracts.artifact(contracts.TOKEN_CONTRACT).runtime),
+            constructor_gas=TOKEN_CONSTRUCTOR_GAS,
+        )
+        yield Call(DEPLOYMENT_PROXY, data, gas + gas // 10, f"deploy {to_checksum(address)}")
+    for number in range(stands[0] + 1, head.number + 1):
+        batch = mirror.read_replayable(connection, token, number, sealer)
+        what = f"replay batch {number}, {batch.header.count} entries"
+        yield Call(address, contracts.replay_calldata(batch), gas_limit(batch), what)
+
+
+def unsigned_file(
+    made: Composition,
+    rpc_url: str,
+    *,
+    payer: bytes,
+    nonce: int | None = None,
+    fee_max: GasPrice | None = None,
+) -> UnsignedFile:
+    """Return the calls with nonces and fees fixed, for a signer without a network.
+
+    `nonce`: the first; by default the next that the chain expects of `payer`. `fee_max`: the most
+    to pay a unit of gas; by default four times the base fee of now, which outlives some rises.
+    """
+    with Rpc(rpc_url) as rpc:
+        if rpc.quantity("eth_chainId") != made.chain_id:
+            raise ChainError("the node changed its chain", hint="run it again")
+        if nonce is None:
+            nonce = rpc.quantity("eth_getTransactionCount", [hex_data(payer), "pending"])
+        block = rpc.call("eth_getBlockByNumber", ["latest", False])
+        with rpc.decoding("eth_getBlockByNumber"):
+            base = decode_quantity(block["baseFeePerGas"])
+    most = 4 * base + _TIP_WEI if fee_max is None else fee_max.wei
+    tip = min(_TIP_WEI, most)
+    return UnsignedFile(
+        made.chain_id,
+        payer,
+        tuple(Unsigned(call, nonce + i, most, tip) for i, call in enumerate(made.calls)),
+    )
+
+
+def sign_file(file: UnsignedFile, signer: Signer, *, contract: bytes | None = None) -> SignedFile:
+    """Return the file signed. Needs neither network nor database.
+
+    Only what a migration sends is signed: deployments of this release's token through the
+    deterministic proxy, and `replay` and `finalize` of one contract; `contract` says of which.
+    Raises FileFormatError for anything else, SigningKeyError for a key that is not the payer's.
+    """
+    if signer.address != file.payer:
+        raise SigningKeyError(
+            f"{to_checksum(signer.address)} is not the payer {to_checksum(file.payer)}",
+            hint="give the payer's keystore",
+        )
+    check_calls([transaction.call for transaction in file.transactions], contract=contract)
+    signed: list[Signed] = []
+    for transaction in file.transactions:
+        raw = signer.sign_transaction(transaction.fields(file.chain_id))
+        signed.append(Signed(transaction.nonce, keccak(raw), raw, transaction.call.what))
+    return SignedFile(file.chain_id, file.payer, tuple(signed))
+
+
+def check_calls(calls: Sequence[Call], *, contract: bytes | None) -> None:
+    """Raise FileFormatError for a call that no migration makes: a file may have been altered."""
+    known = {contract} if contract is not None else set()
+    code = contracts.artifact(contracts.TOKEN_CONTRACT).bytecode
+    for call in calls:
+        if call.to == DEPLOYMENT_PROXY and call.data[32:].startswith(code):
+            continue
+        if call.data[:4] in (contracts.REPLAY_SELECTOR, FINALIZE_CALL):
+            known.add(call.to)
+            if len(known) == 1:
+                continue
+        raise FileFormatError(
+            f"a transaction to {to_checksum(call.to)} with 0x{call.data[:4].hex()}… is none of "
+            "this migration's",
+            hint="the file was altered: do not sign it; compose it again",
+        )
