@@ -115,7 +115,7 @@ def test_unsigned_batches_are_refused(
         books.fill(ledger, 20)
         seal(ledger)
         if by_stranger:
-            sign(ledger, books.stranger())
+            sign(ledger, books.stranger(), sealer=books.stranger().address)
         with pytest.raises(SigningKeyError, match="run `sign` with the sealer's key"):
             migrate(ledger, fresh_anvil)
         with Rpc(fresh_anvil) as rpc:

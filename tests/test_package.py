@@ -53,6 +53,7 @@ OF_THE_LEDGER = {
     "transfer": "transfer",
 }
 OF_THEIR_OWN_MODULE = {
+    "account claim": "claim",
     "demo": "demo",
     "export": "export",
     "import": "ingest",

@@ -9,7 +9,7 @@ import { keccak256 } from "ethers";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TARGET = join(ROOT, "../src/token_ledger/chain/artifacts");
-const CONTRACTS = ["LedgerToken", "Vault", "VaultFactory"];
+const CONTRACTS = ["HeaderRegistry", "LedgerToken", "SnapshotToken", "Vault", "VaultFactory"];
 
 /** Only `src`, in a folder of its own: bytecode must not depend on which tests exist. */
 function build() {

@@ -22,13 +22,38 @@ library Netting {
     uint256 internal constant NOT_ASCENDING = 0x6c254821;
     uint256 internal constant OVERDRAWN = 0x912a1d89;
 
-    /// @dev Execute `count` rows, one `Transfer` each, in their order.
-    /// @return supply the total supply after the last row
-    function execute(bytes calldata rows, uint256 count) internal returns (uint256 supply) {
+    /// @dev Execute `n` of the batch's `count` rows from row `firstRow` on, one `Transfer` each, in
+    /// their order.
+    /// @return supply the total supply after the last of them
+    function execute(bytes calldata rows, uint256 count, uint256 firstRow, uint256 n)
+        internal
+        returns (uint256 supply)
+    {
+        bool overdrawn;
+        (supply, overdrawn) = _run(rows, count, firstRow, n, false);
+        if (overdrawn) {
+            rehearse(rows, count, firstRow, n);
+            assert(false); // not reached: the rehearsal meets the row that was met
+        }
+    }
+
+    /// @dev Try the same rows in memory: reverts at the row at which `execute` would, and names it.
+    /// @return supply the total supply after the last of them
+    function rehearse(bytes calldata rows, uint256 count, uint256 firstRow, uint256 n)
+        internal
+        returns (uint256 supply)
+    {
+        (supply,) = _run(rows, count, firstRow, n, true);
+    }
+
+    function _run(bytes calldata rows, uint256 count, uint256 firstRow, uint256 n, bool rehearsal)
+        private
+        returns (uint256 supply, bool overdrawn)
+    {
         (uint256 accounts, uint256 referenceSize, uint256 valueSize) = Rows.sizes(rows, count);
         uint256 start = Rows.HEADER_SIZE + Rows.ACCOUNT_SIZE * accounts;
-        uint256 end = start + 2 * referenceSize * count;
-        Rows.checkReferences(rows[start:end], accounts, referenceSize);
+        uint256 valuesAt = start + 2 * referenceSize * count;
+        Rows.checkReferences(rows[start:valuesAt], accounts, referenceSize);
 
         // The table of accounts lies at memory 0: account i has its balance at 64 i and its address
         // at 64 i + 32, so that a reference becomes a pointer by a shift and a mask alone. This covers
@@ -67,14 +92,17 @@ library Netting {
                     at := add(at, 20)
                 }
             }
-            // Write every balance; to write an unchanged one costs what it would to look for changes.
-            function store(table) -> total {
-                mstore(add(table, 0x20), BALANCES_SLOT)
+            // The supply that the balances make: what the zero address, if there, does not hold.
+            function issued() -> total {
                 total := sload(SUPPLY_SLOT)
+                if iszero(mload(0x20)) { total := not(mload(0x00)) }
+            }
+            // Write every balance; to write an unchanged one costs what it would to look for changes.
+            function store(table) {
+                mstore(add(table, 0x20), BALANCES_SLOT)
                 let p := 0
                 if iszero(mload(0x20)) {
-                    total := not(mload(0x00))
-                    sstore(SUPPLY_SLOT, total)
+                    sstore(SUPPLY_SLOT, not(mload(0x00)))
                     p := 0x40
                 }
                 for {} lt(p, table) { p := add(p, 0x40) } {
@@ -82,14 +110,31 @@ library Netting {
                     sstore(keccak256(table, 0x40), mload(p))
                 }
             }
-            // The first n rows one by one, each checked before it moves anything.
-            function walk(ref, at, size, n, table, fromShift, toShift, mask, step) {
-                for { let row := 0 } lt(row, n) { row := add(row, 1) } {
+            // Rows one by one, each checked before it moves anything. A rehearsal writes no logs, and
+            // reverts at the row that takes what is not there, `row` being the number of the first.
+            function walk(
+                ref,
+                at,
+                size,
+                row,
+                rowCount,
+                table,
+                fromShift,
+                toShift,
+                mask,
+                step,
+                quiet
+            ) -> short {
+                for { let end := add(row, rowCount) } lt(row, end) { row := add(row, 1) } {
                     let word := calldataload(ref)
                     let value := shr(sub(256, shl(3, size)), calldataload(at))
                     let from := and(shr(fromShift, word), mask)
                     let to := and(shr(toShift, word), mask)
                     if lt(mload(from), value) {
+                        if iszero(quiet) {
+                            short := 1
+                            break
+                        }
                         let funds := mload(from)
                         let account := mload(add(from, 0x20))
                         mstore(0x00, shl(224, OVERDRAWN))
@@ -101,17 +146,19 @@ library Netting {
                     }
                     mstore(from, sub(mload(from), value))
                     mstore(to, add(mload(to), value))
-                    mstore(table, value)
-                    log3(table, 0x20, TRANSFER, mload(add(from, 0x20)), mload(add(to, 0x20)))
+                    if iszero(quiet) {
+                        mstore(table, value)
+                        log3(table, 0x20, TRANSFER, mload(add(from, 0x20)), mload(add(to, 0x20)))
+                    }
                     ref := add(ref, shr(3, step))
                     at := add(at, size)
                 }
             }
             // Four rows at a time, until none is left or one took what was not there. The subtraction
-            // of such a row wraps, which is looked at every second row; the caller then reverts.
-            function run(ref, last, at, size, table, fromShift, toShift, mask, step) -> overdrawn {
+            // of such a row wraps, which is looked at every second row; all is then reverted.
+            function run(ref, at, end, size, table, fromShift, toShift, mask, step) -> short {
                 let valueShift := sub(256, shl(3, size))
-                for {} lt(ref, last) { ref := add(ref, shr(1, step)) } {
+                for {} lt(at, end) { ref := add(ref, shr(1, step)) } {
                     let word := calldataload(ref)
 
                     let value := shr(valueShift, calldataload(at))
@@ -136,7 +183,7 @@ library Netting {
                     log3(table, 0x20, TRANSFER, mload(add(from, 0x20)), mload(add(to, 0x20)))
                     at := add(at, size)
                     if under {
-                        overdrawn := 1
+                        short := 1
                         break
                     }
 
@@ -163,34 +210,46 @@ library Netting {
                     at := add(at, size)
 
                     if under {
-                        overdrawn := 1
+                        short := 1
                         break
                     }
                 }
             }
-            // All rows: up to three alone, the others by fours. If one of these was overdrawn, all is
-            // done again row by row, from the balances in storage, to revert at the right one.
-            function all(ref, last, size, n, table, fromShift, toShift, mask, step) {
-                let rest := and(n, 3)
-                walk(ref, last, size, rest, table, fromShift, toShift, mask, step)
-                let refs := add(ref, mul(rest, shr(3, step)))
-                let at := add(last, mul(rest, size))
-                if run(refs, last, at, size, table, fromShift, toShift, mask, step) {
-                    load(sub(ref, mul(20, shr(6, table))), table)
-                    walk(ref, last, size, n, table, fromShift, toShift, mask, step)
-                    invalid() // not reached: the walk meets the row that the run met
+            // All rows: up to three alone, the others by fours.
+            function all(ref, at, size, rowCount, table, fromShift, toShift, mask, step) -> short {
+                let rest := and(rowCount, 3)
+                short := walk(ref, at, size, 0, rest, table, fromShift, toShift, mask, step, 0)
+                if iszero(short) {
+                    let end := add(at, mul(rowCount, size))
+                    ref := add(ref, mul(rest, shr(3, step)))
+                    at := add(at, mul(rest, size))
+                    short := run(ref, at, end, size, table, fromShift, toShift, mask, step)
                 }
             }
 
             let free := mload(0x40)
             let table := shl(6, accounts)
-            let refs := add(rows.offset, start)
-            let values := add(rows.offset, end)
+            let ref := add(add(rows.offset, start), mul(firstRow, shl(1, referenceSize)))
+            let at := add(add(rows.offset, valuesAt), mul(firstRow, valueSize))
             load(add(rows.offset, 4), table)
-            switch referenceSize
-            case 1 { all(refs, values, valueSize, count, table, 242, 234, 0x3fc0, 16) }
-            default { all(refs, values, valueSize, count, table, 234, 218, 0x3fffc0, 32) }
-            supply := store(table)
+            switch rehearsal
+            case 0 {
+                switch referenceSize
+                case 1 { overdrawn := all(ref, at, valueSize, n, table, 242, 234, 0x3fc0, 16) }
+                default { overdrawn := all(ref, at, valueSize, n, table, 234, 218, 0x3fffc0, 32) }
+                supply := issued()
+                if iszero(overdrawn) { store(table) }
+            }
+            default {
+                switch referenceSize
+                case 1 {
+                    pop(walk(ref, at, valueSize, firstRow, n, table, 242, 234, 0x3fc0, 16, 1))
+                }
+                default {
+                    pop(walk(ref, at, valueSize, firstRow, n, table, 234, 218, 0x3fffc0, 32, 1))
+                }
+                supply := issued()
+            }
             mstore(0x40, free)
             mstore(0x60, 0)
         }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {LedgerToken} from "../src/LedgerToken.sol";
-import {ILedgerToken} from "../src/interfaces/ILedgerToken.sol";
+import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {Test} from "./Test.sol";
 
 /// @title A token, its sealer's key, and batches made by hand
@@ -54,10 +54,10 @@ abstract contract Batches is Test {
     function next(bytes memory rows, uint256 count, uint256 supply)
         internal
         view
-        returns (ILedgerToken.Batch memory)
+        returns (IHeaderChain.Batch memory)
     {
         (uint64 number, bytes32 parent, uint64 firstSeq) = token.head();
-        return ILedgerToken.Batch({
+        return IHeaderChain.Batch({
             number: number + 1,
             parent: parent,
             firstSeq: firstSeq,
@@ -69,7 +69,7 @@ abstract contract Batches is Test {
         });
     }
 
-    function sealedBy(uint256 key, ILedgerToken.Batch memory header)
+    function sealedBy(uint256 key, IHeaderChain.Batch memory header)
         internal
         view
         returns (bytes memory)
@@ -78,7 +78,7 @@ abstract contract Batches is Test {
     }
 
     function replay(bytes memory rows, uint256 count, uint256 supply) internal {
-        ILedgerToken.Batch memory header = next(rows, count, supply);
+        IHeaderChain.Batch memory header = next(rows, count, supply);
         token.replay(header, rows, sealedBy(KEY, header));
     }
 

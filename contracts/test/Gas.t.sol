@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {ILedgerToken} from "../src/interfaces/ILedgerToken.sol";
+import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {Batches} from "./Batches.sol";
 
 /// @dev Goal: replay stays near what logs and storage cost anyway. Method: transactions of their own
@@ -61,7 +61,7 @@ contract GasTest is Batches {
         uint256 supply,
         uint256 limit
     ) internal {
-        ILedgerToken.Batch memory header = next(rows, count, supply);
+        IHeaderChain.Batch memory header = next(rows, count, supply);
         bytes memory proof = sealedBy(KEY, header);
         token.replay(header, rows, proof);
         uint256 gas = vm.lastCallGas().gasTotalUsed;

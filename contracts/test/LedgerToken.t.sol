@@ -4,7 +4,9 @@ pragma solidity 0.8.37;
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {LedgerToken} from "../src/LedgerToken.sol";
+import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {ILedgerToken} from "../src/interfaces/ILedgerToken.sol";
+import {IOnchainToken} from "../src/interfaces/IOnchainToken.sol";
 import {Batches} from "./Batches.sol";
 import {Target, Wallet} from "./Mocks.sol";
 
@@ -33,12 +35,12 @@ contract LedgerTokenTest is Batches {
     }
 
     function testConstructorRefusesZeroOperator() public {
-        vm.expectRevert(ILedgerToken.OperatorZero.selector);
+        vm.expectRevert(IHeaderChain.OperatorZero.selector);
         new LedgerToken("Token", "TOK", 6, LEDGER, address(0));
     }
 
     function testReplayMovesHeadAndEmits() public {
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         bytes32 digest = token.batchDigest(header);
         bytes memory proof = sealedBy(KEY, header);
         vm.expectEmit();
@@ -56,45 +58,45 @@ contract LedgerTokenTest is Batches {
     }
 
     function testReplayRefusesTheSameTwice() public {
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         bytes memory proof = sealedBy(KEY, header);
         token.replay(header, rows, proof);
-        vm.expectRevert(abi.encodeWithSelector(ILedgerToken.UnexpectedNumber.selector, 2, 1));
+        vm.expectRevert(abi.encodeWithSelector(IHeaderChain.UnexpectedNumber.selector, 2, 1));
         token.replay(header, rows, proof);
     }
 
     function testReplayRefusesOutOfOrder() public {
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         header.number = 2;
-        refuses(header, abi.encodeWithSelector(ILedgerToken.UnexpectedNumber.selector, 1, 2));
+        refuses(header, abi.encodeWithSelector(IHeaderChain.UnexpectedNumber.selector, 1, 2));
         header.number = 0;
-        refuses(header, abi.encodeWithSelector(ILedgerToken.UnexpectedNumber.selector, 1, 0));
+        refuses(header, abi.encodeWithSelector(IHeaderChain.UnexpectedNumber.selector, 1, 0));
     }
 
     function testReplayRefusesAnotherHistory() public {
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         header.parent = keccak256("x");
         refuses(
             header,
             abi.encodeWithSelector(
-                ILedgerToken.UnexpectedParent.selector, bytes32(0), header.parent
+                IHeaderChain.UnexpectedParent.selector, bytes32(0), header.parent
             )
         );
     }
 
     function testReplayRefusesAnotherFirstSeq() public {
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         header.firstSeq = 7;
-        refuses(header, abi.encodeWithSelector(ILedgerToken.UnexpectedFirstSeq.selector, 0, 7));
+        refuses(header, abi.encodeWithSelector(IHeaderChain.UnexpectedFirstSeq.selector, 0, 7));
     }
 
     function testReplayRefusesEmpty() public {
         rows = pack(three(), 1, new Row[](0));
-        refuses(next(rows, 0, 0), abi.encodeWithSelector(ILedgerToken.EmptyBatch.selector));
+        refuses(next(rows, 0, 0), abi.encodeWithSelector(IHeaderChain.EmptyBatch.selector));
     }
 
     function testReplayRefusesOtherRows() public {
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         rows = mintRows(101);
         refuses(
             header,
@@ -121,7 +123,7 @@ contract LedgerTokenTest is Batches {
     }
 
     function testReplayRefusesAnotherKeyAndOtherBytes() public {
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         bytes memory good = sealedBy(KEY, header);
         refusesSignature(header, sealedBy(KEY + 1, header));
         refusesSignature(header, "");
@@ -136,7 +138,7 @@ contract LedgerTokenTest is Batches {
             new LedgerToken("Token2", "TOK", 6, LEDGER, operator),
             new LedgerToken("Token", "TOK", 6, keccak256("another ledger"), operator)
         ];
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         for (uint256 i = 0; i < 3; i++) {
             refusesSignature(header, signature(KEY, others[i].batchDigest(header)));
         }
@@ -146,7 +148,7 @@ contract LedgerTokenTest is Batches {
         address wallet = address(new Wallet(vm.addr(77)));
         vm.prank(operator);
         token.setSealer(wallet);
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         refusesSignature(header, sealedBy(KEY, header));
         token.replay(header, rows, sealedBy(77, header));
     }
@@ -159,9 +161,9 @@ contract LedgerTokenTest is Batches {
     function testSetSealer() public {
         vm.prank(operator);
         vm.expectEmit();
-        emit ILedgerToken.SealerChanged(operator, address(0x5EA));
-        token.setSealer(address(0x5EA));
-        ILedgerToken.Batch memory header = next(rows, 1, 100);
+        emit IHeaderChain.SealerChanged(operator, address(0x5EA1E7));
+        token.setSealer(address(0x5EA1E7));
+        IHeaderChain.Batch memory header = next(rows, 1, 100);
         refusesSignature(header, sealedBy(KEY, header));
 
         vm.prank(operator);
@@ -185,19 +187,19 @@ contract LedgerTokenTest is Batches {
     function testEverythingIsClosedBeforeFinalize() public {
         replay(rows, 1, 100);
         vm.prank(address(0xA));
-        vm.expectRevert(ILedgerToken.NotFinalized.selector);
+        vm.expectRevert(IOnchainToken.NotFinalized.selector);
         token.transfer(address(0xB), 1);
         vm.prank(address(0xA));
-        vm.expectRevert(ILedgerToken.NotFinalized.selector);
+        vm.expectRevert(IOnchainToken.NotFinalized.selector);
         token.transfer(address(0xB), 0);
         vm.prank(address(0xA));
-        vm.expectRevert(ILedgerToken.NotFinalized.selector);
+        vm.expectRevert(IOnchainToken.NotFinalized.selector);
         token.approve(address(this), 1);
-        vm.expectRevert(ILedgerToken.NotFinalized.selector);
+        vm.expectRevert(IOnchainToken.NotFinalized.selector);
         token.transferFrom(address(0xA), address(this), 0);
 
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(9, permitDigest(vm.addr(9)));
-        vm.expectRevert(ILedgerToken.NotFinalized.selector);
+        vm.expectRevert(IOnchainToken.NotFinalized.selector);
         token.permit(vm.addr(9), address(this), 5, MAX, v, r, s);
     }
 
@@ -206,7 +208,7 @@ contract LedgerTokenTest is Batches {
         bytes32 digest = token.digestOf(1);
         vm.prank(operator);
         vm.expectEmit();
-        emit ILedgerToken.Finalized(1, digest);
+        emit IOnchainToken.Finalized(1, digest);
         token.finalize();
         yes(token.finalized(), "finalized");
 
@@ -218,9 +220,9 @@ contract LedgerTokenTest is Batches {
         eq(40, token.balanceOf(address(0xA)), "A");
         eq(5, token.balanceOf(address(0xB)), "B");
 
-        refuses(next(rows, 1, 200), abi.encodeWithSelector(ILedgerToken.AlreadyFinalized.selector));
+        refuses(next(rows, 1, 200), abi.encodeWithSelector(IOnchainToken.AlreadyFinalized.selector));
         vm.prank(operator);
-        vm.expectRevert(ILedgerToken.AlreadyFinalized.selector);
+        vm.expectRevert(IOnchainToken.AlreadyFinalized.selector);
         token.finalize();
     }
 
@@ -250,17 +252,17 @@ contract LedgerTokenTest is Batches {
         eq(nextSeq, nextSeq_, "nextSeq");
     }
 
-    function refuses(ILedgerToken.Batch memory header, bytes memory reason) internal {
+    function refuses(IHeaderChain.Batch memory header, bytes memory reason) internal {
         bytes memory proof = sealedBy(KEY, header);
         vm.expectRevert(reason);
         token.replay(header, rows, proof);
     }
 
-    function refusesSignature(ILedgerToken.Batch memory header, bytes memory proof) internal {
+    function refusesSignature(IHeaderChain.Batch memory header, bytes memory proof) internal {
         bytes32 digest = token.batchDigest(header);
         address sealer = token.sealer();
         vm.expectRevert(
-            abi.encodeWithSelector(ILedgerToken.InvalidSignature.selector, sealer, digest)
+            abi.encodeWithSelector(IHeaderChain.InvalidSignature.selector, sealer, digest)
         );
         token.replay(header, rows, proof);
     }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Netting} from "../src/Netting.sol";
+import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {ILedgerToken} from "../src/interfaces/ILedgerToken.sol";
 import {Batches} from "./Batches.sol";
 import {NaiveToken} from "./NaiveToken.sol";
@@ -28,7 +29,7 @@ abstract contract NettingBase is Batches {
         (accepted, reason) = address(naive).call(abi.encodeCall(naive.execute, (rows, count)));
         Vm.Log[] memory expected = vm.getRecordedLogs();
 
-        ILedgerToken.Batch memory header = next(rows, count, naive.totalSupply());
+        IHeaderChain.Batch memory header = next(rows, count, naive.totalSupply());
         bytes memory call = abi.encodeCall(token.replay, (header, rows, sealedBy(KEY, header)));
         (bool ok, bytes memory result) = address(token).call(call);
         Vm.Log[] memory actual = vm.getRecordedLogs();

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {LedgerToken} from "../src/LedgerToken.sol";
-import {ILedgerToken} from "../src/interfaces/ILedgerToken.sol";
+import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {Test} from "./Test.sol";
 
 /// @dev Cheatcodes that only this test needs.
@@ -75,11 +75,11 @@ contract VectorsTest is Test {
     }
 
     function checkEntries(LedgerToken token, string memory batch) internal view {
-        ILedgerToken.Batch memory header = headerAt(batches, batch);
+        IHeaderChain.Batch memory header = headerAt(batches, batch);
         string memory list = string.concat(batch, ".proofs");
         for (uint256 i = 0; json.keyExistsJson(batches, item(list, i)); i++) {
             string memory proof = item(list, i);
-            ILedgerToken.Entry memory entry = entryAt(batches, proof);
+            IHeaderChain.Entry memory entry = entryAt(batches, proof);
             uint256 place = vm.parseJsonUint(batches, string.concat(proof, ".place"));
             string memory id = string.concat(item(string.concat(batch, ".entries"), place), ".id");
             eq(vm.parseJsonBytes32(batches, id), token.entryId(entry), "id");
@@ -119,7 +119,7 @@ contract VectorsTest is Test {
         string memory list = string.concat(chain, ".batches");
         for (uint256 i = 0; json.keyExistsJson(batches, item(list, i)); i++) {
             string memory batch = item(list, i);
-            ILedgerToken.Batch memory header = headerAt(batches, batch);
+            IHeaderChain.Batch memory header = headerAt(batches, batch);
             eq(
                 vm.parseJsonBytes32(batches, string.concat(batch, ".digest")),
                 token.batchDigest(header),
@@ -136,19 +136,19 @@ contract VectorsTest is Test {
     function headerAt(string memory file, string memory path)
         internal
         pure
-        returns (ILedgerToken.Batch memory)
+        returns (IHeaderChain.Batch memory)
     {
         bytes memory encoded = json.parseJsonBytes(file, string.concat(path, ".headerEncoded"));
-        return abi.decode(encoded, (ILedgerToken.Batch));
+        return abi.decode(encoded, (IHeaderChain.Batch));
     }
 
     function entryAt(string memory file, string memory path)
         internal
         pure
-        returns (ILedgerToken.Entry memory)
+        returns (IHeaderChain.Entry memory)
     {
         bytes memory encoded = json.parseJsonBytes(file, string.concat(path, ".entryEncoded"));
-        return abi.decode(encoded, (ILedgerToken.Entry));
+        return abi.decode(encoded, (IHeaderChain.Entry));
     }
 
     function pathAt(string memory file, string memory path)

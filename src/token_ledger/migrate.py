@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from token_ledger.chain import contracts
+from token_ledger.chain.courier import Courier, NonceTakenError
 from token_ledger.chain.deploy import Deployment, check_can_deploy, deploy, deployment_block
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.replay import Replayed, replay
 from token_ledger.chain.rpc import Rpc
-from token_ledger.chain.courier import Courier, NonceTakenError
 from token_ledger.chain.sender import Sender, node_account
 from token_ledger.chain.signer import GasPayer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
@@ -39,6 +39,7 @@ from token_ledger.errors import (
     ChainError,
     FileFormatError,
     ForeignContractError,
+    RevertedError,
     SigningKeyError,
     UnknownBatchError,
 )
@@ -203,7 +204,11 @@ class _Migration:
             # Before it is there: a run killed in between knows from which block on to look.
             address = contracts.token_address(self.token, self.ledger.operator)
             self._record(address, block_number=self.rpc.quantity("eth_blockNumber"))
-        deployment = deploy(self.sender, self.token, self.ledger.operator)
+        try:
+            deployment = deploy(self.sender, self.token, self.ledger.operator)
+        except NonceTakenError:  # another operator with the same key: look where that led
+            self.sender.settle()
+            deployment = deploy(self.sender, self.token, self.ledger.operator)
         self._complete(deployment)
         return deployment
 
@@ -318,11 +323,6 @@ class _Migration:
     ) -> None:
         if state.head_number >= self.head_number:
             return
-        if state.finalized:
-            raise ChainError(
-                f"the contract {to_checksum(address)} is finalized at batch {state.head_number}",
-                hint="the token has left the ledger: nothing is replayed any more",
-            )
         with self.ledger.read() as connection:
             last, _ = batches.read_header(connection, self.token, self.head_number)
         total = last.first_seq + last.count - state.next_seq
@@ -333,16 +333,24 @@ class _Migration:
             self.gas_used += done.receipt.gas_used
             progress("replay", self.entries, total)
 
-        try:
-            replay(self.sender, address, self._lacking(state, source), on_replayed=count)
-        except (RevertedError, NonceTakenError):
-            # Another operator may have been faster: then the chain stands further on, and so do we.
-            now = read_state(self.rpc, address)
-            if now.head_number <= state.head_number or self._stands_at(now, state):
-                raise
-            self._check_head(address, now)
-            self.sender.settle()
-            self._replay(address, now, source, progress)
+        while state.head_number < self.head_number:
+            if state.finalized:
+                raise ChainError(
+                    f"the contract {to_checksum(address)} is finalized at batch "
+                    f"{state.head_number}",
+                    hint="the token has left the ledger: nothing is replayed any more",
+                )
+            try:
+                replay(self.sender, address, self._lacking(state, source), on_replayed=count)
+            except (RevertedError, NonceTakenError):
+                # Another operator may have been faster: then the chain stands further on.
+                self.sender.settle()
+                before, state = state, read_state(self.rpc, address)
+                if state.head_number <= before.head_number:
+                    raise
+                self._check_head(address, state)
+            else:
+                break
 
 
 def _read_file(path: Path) -> bytes:

@@ -70,6 +70,8 @@ def check_not_reorganised(
 
 def _start_anew(ledger: Ledger, chain: ChainIdentity) -> None:
     with ledger.write() as connection:
+        if mirror.genesis_hash(connection, chain.chain_id) == chain.genesis.hash:
+            return  # another process met it first
         mirror.forget_chain(connection, chain.chain_id)
         mirror.store_genesis(connection, chain.chain_id, chain.genesis)
 

@@ -151,12 +151,13 @@ def test_a_repeat_returns_the_first_result(books) -> None:
         (("--token", "NONE", "supply"), 1, "unknown_token"),
     ],
 )
-def test_bad_input_is_refused_and_changes_nothing(books, words, status: int, code: str) -> None:
+def test_bad_input_is_refused_and_changes_nothing(book, words, status: int, code: str) -> None:
     """Each bad input gives its own error as one JSON document, and the books stay as they were."""
-    ended = books(*words, "--json")
+    book("account", "create", "bob")
+    ended = book(*words, "--json")
     assert (status, code, "") == (ended.status, ended.error["code"], ended.err)
-    assert "100" == books("supply", "--json").document["amount"]
-    assert (status, "") == (books(*words).status, books(*words).out)
+    assert "100" == book("supply", "--json").document["amount"]
+    assert (status, "") == (book(*words).status, book(*words).out)
 
 
 def test_missing_balances_are_zero(books) -> None:

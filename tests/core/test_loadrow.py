@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import rfc8785
 from eth_utils import keccak
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,14 @@ def test_content_is_the_hash_of_canonical_json() -> None:
     array = ["1577836800500000", "system", "ann", "150", "r", "t", "i", "m", '{"a":1}']
     text = json.dumps(array, separators=(",", ":"), ensure_ascii=False)
     assert keccak(text.encode()) == row[11]
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=50))
+def test_content_is_rfc_8785_for_any_text(memo: str) -> None:
+    """Control characters, quotes and every script are hashed in their RFC 8785 form."""
+    row = RowParser(decimals=2).parse(2, changed(memo=memo))
+    array = ["1577836800500000", "system", "ann", "150", "r", "t", "i", memo, '{"a":1}']
+    assert keccak(rfc8785.dumps(array)) == row[11]
 
 
 def test_spelling_does_not_change_the_content() -> None:
@@ -104,7 +113,7 @@ def test_ordinals_count_all_that_came_before(numbers: list[int]) -> None:
 
 
 def test_bad_rows_get_keys_of_their_own() -> None:
-    """The key of a row that could not be read is of its cells and their ordinal, never a content."""
+    """The key of a row that could not be read is of its cells and their ordinal."""
     keys = BadRowKeys()
     first, other, again = (keys.key(cells) for cells in (("a",), ("b",), ("a",)))
     assert 3 == len({first, other, again})

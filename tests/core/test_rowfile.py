@@ -79,7 +79,7 @@ def test_a_row_over_several_lines_is_named_by_its_first() -> None:
         (b"", "lacks column 'timestamp'"),
         (b"a;b;c\n", "unknown column 'a;b;c'"),
         (b'"timestamp\n', "header"),
-        (b"\xff\xfet\0i\0\n", "not UTF-8"),
+        (b"\xff\xfet\0i\0\n", "is it UTF-8"),
         (b"timestamp\0\n", "U\\+0000"),
         (b"x" * (LINE_BYTES_MAX + 1), "longer than"),
     ],

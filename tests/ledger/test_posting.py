@@ -328,7 +328,9 @@ def test_bad_words_are_refused(words: Any, error: type[InputError], ledger: Ledg
         (("alice", "alice"), SelfTransferError),
         (("alice", "nobody"), UnknownAccountError),
         (("nobody", "alice"), UnknownAccountError),
-        (("system", "system"), SelfTransferError),
+        (("system", "system"), SystemAccountError),
+        (("system", "alice"), SystemAccountError),
+        (("alice", "system"), SystemAccountError),
         (("alice", ""), TextError),
         (("alice", " bob"), TextError),
         (("alice", "bob\n"), TextError),
@@ -355,6 +357,7 @@ def test_records_are_checked_where_they_are_posted(ledger: Ledger) -> None:
     for record, error in (
         (Record("alice", "bob", 0), AmountRangeError),
         (Record("alice", "bob", 2**256), AmountRangeError),
+        (Record("system", "system", 1), SelfTransferError),
         (Record("alice", "bob", 1, Texts(metadata='{"a": 1}')), MetadataError),
         (Record("alice", "bob", 1, Texts(metadata="{")), MetadataError),
         (Record("alice", "bob", 1, timestamp=-1), TimestampError),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IOnchainToken} from "./IOnchainToken.sol";
 
-/// @title A ledger's token on a chain
+/// @title A ledger's token, brought to the chain by replaying every entry
 /// @notice Until `finalize` the balances follow the ledger: only `replay` moves them, by batches that
 /// the sealer signed. Afterwards this is an ordinary ERC-20 and `replay` is closed for ever.
 /// @dev Rows, version 1, all numbers big-endian; A accounts, N = `Batch.count` rows:
@@ -14,30 +14,11 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 ///     20 × A      the accounts, strictly ascending
 ///     2R × N      per row the places of `from` and `to` in that table; R = 1 if A <= 256, else 2
 ///     V × N       per row the value
-interface ILedgerToken is IERC20 {
-    /// @notice The header of a sealed batch, an EIP-712 struct under the token's ledger domain.
-    struct Batch {
-        uint64 number;
-        bytes32 parent;
-        uint64 firstSeq;
-        uint32 count;
-        bytes32 entriesRoot;
-        bytes32 rowsHash;
-        uint256 totalSupply;
-        uint64 sealedAt;
-    }
-
-    /// @notice An entry of the ledger as its export shows it; `timestamp` in microseconds.
-    struct Entry {
-        uint64 seq;
-        uint64 timestamp;
-        address from;
-        address to;
-        uint256 value;
-        bytes32 nonce;
-        bytes32 ref;
-    }
-
+///
+/// Which `Transfer` log is which entry: a BatchPartReplayed stands right behind its `count` Transfers,
+/// which are `firstSeq` and the following. So does a BatchReplayed, unless a BatchPartReplayed stands
+/// right before it (log index one less): then parts, the last one just before, told of all Transfers.
+interface ILedgerToken is IOnchainToken {
     /// @notice A batch was executed; its rows are the `Transfer` logs before this one.
     event BatchReplayed(
         uint64 indexed number,
@@ -47,41 +28,26 @@ interface ILedgerToken is IERC20 {
         uint32 count
     );
 
-    /// @notice Batches must be signed by `sealer` from now on.
-    event SealerChanged(address indexed previousSealer, address indexed sealer);
-
-    /// @notice The token left the ledger after batch `number`: transfers open, replay closed.
-    event Finalized(uint64 indexed number, bytes32 indexed digest);
-
-    /// @notice The operator cannot be the zero address.
-    error OperatorZero();
-
-    /// @notice Ordinary transfers and approvals are closed until `finalize`.
-    error NotFinalized();
-
-    /// @notice The token was finalized: no batch can be replayed, and nothing finalized again.
-    error AlreadyFinalized();
-
-    /// @notice The next batch is `expected`.
-    error UnexpectedNumber(uint64 expected, uint64 actual);
-
-    /// @notice The batch is built on another history: `expected` is the digest of the head.
-    error UnexpectedParent(bytes32 expected, bytes32 actual);
-
-    /// @notice The next entry is `expected`.
-    error UnexpectedFirstSeq(uint64 expected, uint64 actual);
-
-    /// @notice A batch holds one entry at least.
-    error EmptyBatch();
+    /// @notice Part of a batch was executed: the `count` entries from `firstSeq` on, whose `Transfer`
+    /// logs are those right before this one. The batch counts when its BatchReplayed has come.
+    event BatchPartReplayed(
+        uint64 indexed number, bytes32 indexed digest, uint64 firstSeq, uint32 count
+    );
 
     /// @notice These are not the rows that the header commits to.
     error UnexpectedRowsHash(bytes32 expected, bytes32 actual);
 
-    /// @notice The signature is not the sealer's, or is one for another digest.
-    error InvalidSignature(address sealer, bytes32 digest);
-
     /// @notice The supply after the last row is not the header's.
     error UnexpectedTotalSupply(uint256 expected, uint256 actual);
+
+    /// @notice Part of batch `expected` was replayed: the rest of it comes next.
+    error UnexpectedDigest(bytes32 expected, bytes32 actual);
+
+    /// @notice Part of batch `digest` was replayed; nothing can be finalized before the rest was.
+    error BatchIsOpen(bytes32 digest);
+
+    /// @notice A part holds one row at least.
+    error EmptyPart();
 
     /// @notice Rows of this version are unknown here.
     error UnknownRowsVersion(uint256 version);
@@ -105,41 +71,25 @@ interface ILedgerToken is IERC20 {
     /// address `balance` is what may still be issued.
     error Overdrawn(uint256 row, address account, uint256 balance, uint256 value);
 
-    /// @notice keccak256(abi.encode(bytes32 ledgerUid, string symbol, string name, uint8 decimals)).
-    function tokenUid() external view returns (bytes32);
+    /// @notice The batch of which a part was replayed and how many rows that were; zeros if none.
+    function openBatch() external view returns (bytes32 digest, uint32 rowsDone);
 
-    /// @notice Whose signature makes a batch valid: an EOA, or a contract that speaks ERC-1271.
-    function sealer() external view returns (address);
-
-    /// @notice Whether the token has left the ledger.
-    function finalized() external view returns (bool);
-
-    /// @notice Where the chain stands: the last batch (zero before the first) and the next `seq`.
-    function head() external view returns (uint64 number, bytes32 digest, uint64 nextSeq);
-
-    /// @notice The digest of a replayed batch; zero for a number that is not replayed.
-    function digestOf(uint64 number) external view returns (bytes32);
-
-    /// @notice What a sealer signs: the EIP-712 digest of `header` under the ledger domain.
-    function batchDigest(Batch calldata header) external view returns (bytes32);
-
-    /// @notice The id of an entry: the EIP-712 digest of `Entry(from,to,value,nonce,ref)`.
-    function entryId(Entry calldata entry) external view returns (bytes32);
-
-    /// @notice Execute a sealed batch; anybody may submit it. All of it happens or nothing.
+    /// @notice Execute a sealed batch, or what is left of one that `replayPart` began; anybody may
+    /// submit it. All of it happens or nothing.
     /// @dev `entriesRoot` cannot be checked against the rows here: an auditor's `verify` does that.
     function replay(Batch calldata header, bytes calldata rows, bytes calldata signature) external;
 
-    /// @notice Whether `entry` is in a batch that was replayed here.
-    /// @param header the batch, whose digest must be the stored one
-    /// @param proof the path of OpenZeppelin's `standard-v1` tree from the entry's leaf to the root
-    function verifyEntry(Batch calldata header, Entry calldata entry, bytes32[] calldata proof)
-        external
-        view
-        returns (bool);
-
-    /// @notice Let batches be signed by `newSealer` (zero: by nobody); for the admin.
-    function setSealer(address newSealer) external;
+    /// @notice Execute the next rows of a sealed batch, `rowsMax` of them or what is left; anybody may
+    /// submit it. For a batch that fits no transaction any more because gas was repriced.
+    /// @dev The first part rehearses all rows, so that a batch that was begun can be ended: until then
+    /// nothing else is replayed, `head` does not move, and nothing is finalized. All rows are sent
+    /// every time, for their hash; if calldata alone fills a transaction, this does not help.
+    function replayPart(
+        Batch calldata header,
+        bytes calldata rows,
+        bytes calldata signature,
+        uint32 rowsMax
+    ) external;
 
     /// @notice Open transfers and close `replay`, for ever; for the admin.
     function finalize() external;

@@ -11,6 +11,7 @@ Whatever becomes of a nonce, at most one of the transactions that bear it is eve
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, field
@@ -25,12 +26,18 @@ from token_ledger.errors import ChainError
 STUCK_AFTER_S = 60.0
 FEE_STEPS_MAX = 40
 _POLL_MIN_S, _POLL_MAX_S = 0.002, 1.0
-_UNDERPRICED = re.compile(r"underpriced|fee too low to (?:replace|compete)", re.IGNORECASE)
+_UNDERPRICED = re.compile(
+    r"underpriced|fee too low|less than block base fee|fee cap (?:is )?less than", re.IGNORECASE
+)
 _LOW = re.compile(r"nonce (?:is )?too low|invalid nonce|already been used", re.IGNORECASE)
 
 
 class NonceTakenError(ChainError):
     """Another transaction of the same payer was mined in the place of ours."""
+
+
+class TooDearError(ChainError):
+    """Gas costs more now than may be offered."""
 
 
 @dataclass(slots=True)
@@ -47,9 +54,7 @@ class _Letter:
 
 def raised(fees: dict[str, int], *, floor: dict[str, int]) -> dict[str, int]:
     """Return fees that replace others: an eighth more of each, and no less than `floor`."""
-    return {
-        name: max(wei + wei // 8 + 1, floor.get(name, 0)) for name, wei in fees.items()
-    }
+    return {name: max(wei + wei // 8 + 1, floor.get(name, 0)) for name, wei in fees.items()}
 
 
 class Courier(Sender):
@@ -142,8 +147,13 @@ class Courier(Sender):
                         "another transaction",
                         hint="does somebody else send with this key? Run it again",
                     ) from None
-                if not _UNDERPRICED.search(error.text) or not self._raise_fees(letter):
+                if not _UNDERPRICED.search(error.text):
                     raise
+                if not self._raise_fees(letter):
+                    raise TooDearError(
+                        f"gas costs more than {self._fee_max_wei} wei now: {error.text[:200]}",
+                        hint="raise --max-gas-price, or wait, then run it again",
+                    ) from None
             else:
                 return
         raise ChainError(
@@ -178,15 +188,23 @@ class Courier(Sender):
                 )
             return
         last = letter.hashes[-1]
-        if self.rpc.call("eth_getTransactionByHash", [hex_data(last)]) is None:
-            self._post(letter)  # the node lost it: those behind it wait for this nonce
-        elif mined == letter.nonce and self._raise_fees(letter):
-            self._post(letter)
+        lost = self.rpc.call("eth_getTransactionByHash", [hex_data(last)]) is None
+        dearer = mined == letter.nonce and self._is_cheap(letter) and self._raise_fees(letter)
+        if lost or dearer:  # those behind it wait for this nonce
+            with contextlib.suppress(TooDearError):  # it waits for cheaper days
+                self._post(letter)
 
     def _mined(self) -> int:
         return self.rpc.quantity("eth_getTransactionCount", [self._from, "latest"])
 
     # --- fees
+
+    def _is_cheap(self, letter: _Letter) -> bool:
+        """Return whether its fees may be why a block passes it by: else higher ones do not help."""
+        wanted = self._current_fees()
+        tip = wanted.get("maxPriorityFeePerGas", 0)
+        least = (_most(wanted) - tip) // 2 + tip if tip else _most(wanted)
+        return _most(letter.fees) < least or letter.fees.get("maxPriorityFeePerGas", tip) < tip
 
     def _raise_fees(self, letter: _Letter) -> bool:
         """Raise a letter's fees to what replaces it; False where that is over the ceiling."""

@@ -60,6 +60,16 @@ def open_sealer(app: App, keystore: Path | None, password_file: Path | None) -> 
     return KeystoreSigner(keystore, password=source)
 
 
+def open_keystore(variable: str, keystore: Path | None, password_file: Path | None) -> KeySigner:
+    """Return the signer of a named keystore, or of the key in an environment variable."""
+    from token_ledger.chain.signer import EnvironmentSigner, KeystoreSigner, password_from
+
+    if keystore is None:
+        return EnvironmentSigner(variable)
+    source = _asked(keystore) if password_file is None else password_from(password_file)
+    return KeystoreSigner(keystore, password=source)
+
+
 def open_gas_payer() -> KeySigner | None:
     """Return who pays for gas, or None: then the node's own first account does, on test chains."""
     from token_ledger.chain.signer import EnvironmentSigner

@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from token_ledger.cli.app import FILE, App, LedgerCommand, need_rpc, pass_app, rpc_option
+from token_ledger.cli.app import (
+    ADDRESS,
+    FILE,
+    App,
+    LedgerCommand,
+    need_rpc,
+    pass_app,
+    rpc_option,
+)
 from token_ledger.cli.keys import GAS_KEY, keystore_options, open_gas_payer, open_sealer
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
+from token_ledger.cli.signing import Outgoing
 from token_ledger.core.address import to_checksum
 from token_ledger.core.strict import to_hex
 from token_ledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from token_ledger.chain.signer import Signer
     from token_ledger.plan import Plan
 
 
@@ -49,6 +59,26 @@ if TYPE_CHECKING:
     help="With --finalize: check and close the books; a Safe or another key sends the call.",
 )
 @click.option(
+    "--safe-json",
+    type=FILE,
+    metavar="FILE",
+    help="Write it for Safe's Transaction Builder, and send nothing.",
+)
+@click.option(
+    "--unsigned",
+    type=FILE,
+    metavar="FILE",
+    help="Write it for `sign-offline`, nonces and fees fixed, and send nothing. Needs --payer.",
+)
+@click.option("--payer", type=ADDRESS, metavar="0x…", help="Who will sign what --unsigned writes.")
+@click.option("--nonce", type=int, metavar="N", help="The first nonce of --unsigned.")
+@click.option("--max-gas-price", metavar="GWEI", help="Never offer more for a unit of gas.")
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Replace what the payer has on its way unmined, instead of waiting for it.",
+)
+@click.option(
     "--reopen", is_flag=True, help="Give up a --finalize that was begun and not sent: post again."
 )
 @keystore_options
@@ -63,6 +93,12 @@ def migrate(
     gas_prices: tuple[str, ...],
     wants_finalize: bool,
     unsent: bool,
+    safe_json: Path | None,
+    unsigned: Path | None,
+    payer: bytes | None,
+    nonce: int | None,
+    max_gas_price: str | None,
+    take_over: bool,
     reopen: bool,
     keystore: Path | None,
     password_file: Path | None,
@@ -75,28 +111,47 @@ def migrate(
     one. --finalize demands that everything is sealed, replayed, imported and reconciled clean at a
     final block; afterwards the ledger refuses entries that do not come from the chain. Run it
     again until it says that the cut-over is final.
+
+    --safe-json and --unsigned write the transactions instead of sending them (docs/signing.md).
     """
-    if wants_plan + wants_finalize + reopen > 1 or (export_dir and (wants_finalize or reopen)):
-        raise UsageError("--plan, --finalize, --reopen and --from do not go together")
+    to_file = Outgoing(safe_json, unsigned, payer, nonce, max_gas_price)
+    to_file.check()
+    if wants_plan + wants_finalize + reopen > 1 or (
+        export_dir and (wants_finalize or reopen or to_file.wanted)
+    ):
+        raise UsageError("--plan, --finalize, --reopen, --from do not go together, nor with files")
     if gas_prices and not wants_plan:
-        raise UsageError("--gas-price goes with --plan", hint="what is paid, the node proposes")
+        raise UsageError("--gas-price goes with --plan", hint="--max-gas-price bounds what is paid")
     if wants_plan:
         return _plan(app, rpc_url, gas_prices)
     url = need_rpc(rpc_url)
     if reopen:
         return _reopen(app, url)
     if wants_finalize:
-        return _finalize(app, url, unsent, keystore, password_file)
-    return _replay(app, url, export_dir)
+        admin = None
+        if not (unsent or to_file.wanted):
+            admin = open_sealer(app, keystore, password_file)
+        return _finalize(app, url, admin, to_file)
+    if to_file.wanted:
+        return to_file.write(app, url, finalize=False)
+    return _replay(app, url, export_dir, to_file.fee_max_wei, take_over=take_over)
 
 
-def _replay(app: App, url: str, export_dir: Path | None) -> int:
+def _replay(
+    app: App, url: str, export_dir: Path | None, fee_max_wei: int | None, *, take_over: bool
+) -> int:
     from token_ledger.migrate import migrate as run_migrate
 
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
         result = run_migrate(
-            ledger, url, export_dir=export_dir, gas_signer=payer, progress=progress
+            ledger,
+            url,
+            export_dir=export_dir,
+            gas_signer=payer,
+            gas_price_max=fee_max_wei,
+            take_over=take_over,
+            progress=progress,
         )
     app.answer(
         result.to_json(),
@@ -183,14 +238,13 @@ def _show_plan(screen: Screen, made: Plan) -> None:
         )
 
 
-def _finalize(
-    app: App, url: str, unsent: bool, keystore: Path | None, password_file: Path | None
-) -> int:
+def _finalize(app: App, url: str, admin: Signer | None, to_file: Outgoing) -> int:
     from token_ledger.finalize import finalize
 
-    admin = None if unsent else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger, ProgressReport() as progress:
         done = finalize(ledger, url, admin=admin, progress=progress)
+    if not done.finalized and to_file.wanted:
+        return to_file.write(app, url, finalize=True)
     if not done.finalized:
         state = "no: the books are closed and wait for the call of finalize()"
     elif done.final:

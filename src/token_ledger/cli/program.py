@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import click
 
-from token_ledger.cli import book, history, load, migration, onchain, setup, vaults
+from token_ledger.cli import book, history, load, migration, onchain, setup, signing, vaults
 from token_ledger.cli.app import DEFAULT_DB, App, LedgerGroup, print_json
 from token_ledger.cli.outcome import (
     GOOD,
@@ -77,6 +77,7 @@ for _command in (
     *history.COMMANDS,
     *migration.COMMANDS,
     *onchain.COMMANDS,
+    *signing.COMMANDS,
 ):
     cli.add_command(_command)
 

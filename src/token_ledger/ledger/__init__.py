@@ -8,6 +8,7 @@ from token_ledger.ledger.accounts import Account
 from token_ledger.ledger.ledger import Ledger, upgrade
 from token_ledger.ledger.posting import Posted
 from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
+from token_ledger.ledger.roles import grant_application_role
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "StoredToken",
     "Supply",
     "TokenTerms",
+    "grant_application_role",
     "upgrade",
 ]

@@ -31,7 +31,8 @@ ATTEMPTS_MAX = 10
 _WRITE = "token_ledger_write"
 _MIGRATIONS_LOCK = 0x746F6B656E5F6D67
 _RETRYABLE_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock timeout
-_CONCURRENT_KEYS = ("token_ledger_", "accounts_", "tokens_")  # prefixes of unique constraints
+# Prefixes of unique constraints: of two at once with one key, the second finds the first's row.
+_CONCURRENT_KEYS = ("token_ledger_", "accounts_", "tokens_", "chain_")
 
 T = TypeVar("T")
 

@@ -1,0 +1,235 @@
+"""Transactions as files: what migrate writes for others to sign, sign-offline, broadcast."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from token_ledger.cli.app import ADDRESS, FILE, App, LedgerCommand, need_rpc, pass_app, rpc_option
+from token_ledger.cli.keys import GAS_KEY, keystore_options, open_keystore
+from token_ledger.cli.outcome import GOOD
+from token_ledger.cli.progress import ProgressReport
+from token_ledger.core.address import to_checksum
+from token_ledger.core.forecast import GasPrice, ether, parse_gas_price
+from token_ledger.core.strict import decode, encode
+from token_ledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from token_ledger.chain.signer import Signer
+    from token_ledger.core.outbox import Call, UnsignedFile
+
+_FILE_BYTES_MAX = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Where the transactions of a migration go, if not to the node."""
+
+    safe_json: Path | None
+    unsigned: Path | None
+    payer: bytes | None
+    nonce: int | None
+    max_gas_price: str | None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a file is to be written."""
+        return self.safe_json is not None or self.unsigned is not None
+
+    @property
+    def fee_max_wei(self) -> int | None:
+        """The most to offer for a unit of gas, in wei."""
+        return None if self.max_gas_price is None else parse_gas_price(self.max_gas_price).wei
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not go together."""
+        if self.safe_json is not None and self.unsigned is not None:
+            raise UsageError("--safe-json and --unsigned do not go together", hint="take one")
+        if (self.unsigned is None) != (self.payer is None):
+            raise UsageError(
+                "--unsigned and --payer go together", hint="name the account that will sign"
+            )
+        if self.nonce is not None and (self.unsigned is None or self.nonce < 0):
+            raise UsageError("--nonce goes with --unsigned, and is not negative")
+
+    def write(self, app: App, url: str, *, finalize: bool) -> int:
+        """Write the file, or the files, and tell what they hold."""
+        from token_ledger.compose import compose, unsigned_file
+
+        with app.open_ledger() as ledger, ProgressReport():
+            made = compose(ledger, url, finalize=finalize)
+            symbol, operator = ledger.token.symbol, ledger.operator
+        if self.safe_json is not None:
+            paths = _write_safe(self.safe_json, made.calls, made.chain_id, symbol, operator)
+            cost: dict[str, Any] = {}
+        else:
+            assert self.unsigned is not None
+            assert self.payer is not None
+            most = self.fee_max_wei
+            file = unsigned_file(
+                made,
+                url,
+                payer=self.payer,
+                nonce=self.nonce,
+                fee_max=None if most is None else GasPrice("given", most),
+            )
+            _write(self.unsigned, encode(file.to_json()))
+            paths, cost = [self.unsigned], {"cost_max_ether": ether(file.cost_max_wei)}
+        document = {
+            "contract": to_checksum(made.contract),
+            "chain_id": made.chain_id,
+            "transactions": len(made.calls),
+            "files": [str(path) for path in paths],
+            **cost,
+        }
+        app.answer(
+            document,
+            lambda screen: screen.pairs(
+                [
+                    ("contract", document["contract"]),
+                    ("chain", made.chain_id),
+                    ("transactions", len(made.calls)),
+                    ("costs at most", f"{cost['cost_max_ether']} ether" if cost else None),
+                    *(("written", path) for path in paths),
+                ]
+            ),
+        )
+        return GOOD
+
+
+def _write_safe(
+    path: Path, calls: tuple[Call, ...], chain_id: int, symbol: str, operator: bytes
+) -> list[Path]:
+    """Write one file per Safe transaction: the first to `path`, others with a number."""
+    from token_ledger.core.outbox import safe_document, safe_groups
+
+    paths: list[Path] = []
+    for number, group in enumerate(safe_groups(calls), 1):
+        target = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        document = safe_document(
+            group,
+            chain_id=chain_id,
+            safe=operator,
+            name=f"{symbol}: {number}",
+            created_ms=time.time_ns() // 10**6,
+        )
+        _write(target, encode(document))
+        paths.append(target)
+    return paths
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return decode(file.read(_FILE_BYTES_MAX))
+
+
+@click.command(
+    "sign-offline",
+    cls=LedgerCommand,
+    epilog=f"Without --keystore the key in {GAS_KEY} signs. Needs neither network nor database.",
+)
+@click.argument("unsigned", type=FILE, metavar="FILE")
+@click.option(
+    "-o", "--output", type=FILE, metavar="FILE", required=True, help="Signed ones go here."
+)
+@click.option("--contract", type=ADDRESS, metavar="0x…", help="Sign only for this contract.")
+@keystore_options
+@pass_app
+def sign_offline(
+    app: App,
+    /,
+    *,
+    unsigned: Path,
+    output: Path,
+    contract: bytes | None,
+    keystore: Path | None,
+    password_file: Path | None,
+) -> None:
+    """Sign what `migrate --unsigned` wrote, on a machine that has the key and no network.
+
+    Only deployments of this release's token, replay and finalize are signed; anything else in the
+    file is refused.
+    """
+    from token_ledger.compose import sign_file
+    from token_ledger.core.outbox import read_unsigned
+
+    file = read_unsigned(_read(unsigned))
+    signer: Signer = open_keystore(GAS_KEY, keystore, password_file)
+    signed = sign_file(file, signer, contract=contract)
+    _write(output, encode(signed.to_json()))
+    _tell_signed(app, file, output)
+
+
+def _tell_signed(app: App, file: UnsignedFile, output: Path) -> None:
+    first, last = file.transactions[0].nonce, file.transactions[-1].nonce
+    document = {
+        "chain_id": file.chain_id,
+        "from": to_checksum(file.payer),
+        "transactions": len(file.transactions),
+        "nonces": [first, last],
+        "cost_max_ether": ether(file.cost_max_wei),
+        "file": str(output),
+    }
+    app.answer(
+        document,
+        lambda screen: screen.pairs(
+            [
+                ("chain", file.chain_id),
+                ("from", document["from"]),
+                ("signed", f"{len(file.transactions)}, nonces {first} to {last}"),
+                ("costs at most", f"{document['cost_max_ether']} ether"),
+                ("written", output),
+            ]
+        ),
+    )
+
+
+@click.command(cls=LedgerCommand)
+@click.argument("signed", type=FILE, metavar="FILE")
+@rpc_option
+@pass_app
+def broadcast(app: App, /, *, signed: Path, rpc_url: str | None) -> None:
+    """Send what `sign-offline` signed, in order, and wait until it is mined.
+
+    Needs no key and no database. Run again it sends only what is missing.
+    """
+    from token_ledger.broadcast import broadcast as run_broadcast
+    from token_ledger.core.outbox import read_signed
+
+    url = need_rpc(rpc_url)
+    file = read_signed(_read(signed))
+    with ProgressReport() as progress:
+        done = run_broadcast(file, url, progress=progress)
+    app.answer(
+        done.to_json(),
+        lambda screen: screen.pairs(
+            [
+                ("chain", done.chain_id),
+                ("from", to_checksum(done.payer)),
+                ("sent", done.sent),
+                ("known", done.known or None),
+                ("gas", f"{done.gas_used:,}"),
+            ]
+        ),
+    )
+
+
+COMMANDS = (sign_offline, broadcast)
