@@ -21,7 +21,8 @@ from token_ledger.broadcast import broadcast
 from token_ledger.chain.anvil import Anvil
 from token_ledger.chain.contracts import selector
 from token_ledger.chain.rpc import Rpc, hex_data
-from token_ledger.chain.signer import KeySigner
+from token_ledger.chain.sender import Sender
+from token_ledger.chain.signer import KeySigner, NodeAccount
 from token_ledger.chain.state import read_state
 from token_ledger.compose import compose, sign_file, unsigned_file
 from token_ledger.core.forecast import parse_gas_price
@@ -77,10 +78,10 @@ def execute(url: str, document: dict) -> None:
     """Do what a Safe does with a file of the Transaction Builder."""
     with Rpc(url) as rpc:
         rpc.call("anvil_impersonateAccount", [hex_data(SAFE)])
+        sender = Sender(rpc, NodeAccount(SAFE), chain_id=int(document["chainId"]))
         for transaction in document["transactions"]:
-            tx = {"from": hex_data(SAFE), "to": transaction["to"], "data": transaction["data"]}
-            tx_hash = rpc.call("eth_sendTransaction", [tx | {"gas": hex(16_000_000)}])
-            assert "0x1" == rpc.call("eth_getTransactionReceipt", [tx_hash])["status"]
+            to, data = (bytes.fromhex(transaction[name][2:]) for name in ("to", "data"))
+            assert sender.send_and_wait(to, data, gas=16_000_000).succeeded
 
 
 def offline(ledger: Ledger, url: str, **words) -> UnsignedFile:

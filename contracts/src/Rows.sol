@@ -35,9 +35,10 @@ library Rows {
         }
     }
 
-    /// @dev Refuse a reference that is not below `accounts`. A word of references is judged at once:
-    /// they are spread over lanes of double width, and adding 2^bits - accounts to a lane carries out
-    /// of its lower half exactly if the reference is too high. Carries are gathered over the column.
+    /// @dev Refuse a reference that is not below `accounts`. A word of references is judged at
+    /// once: they are spread over lanes of double width, and adding 2^bits - accounts to a lane
+    /// carries out of its lower half exactly if the reference is too high. Carries are gathered
+    /// over the column.
     function checkReferences(bytes calldata column, uint256 accounts, uint256 referenceSize)
         internal
         pure

@@ -63,10 +63,7 @@ class Dialect:
         if self.sqlite:
             size = bits // 8
             above = f" AND {name} >= X'{least:0{2 * size}x}'" if least else ""
-            return (
-                f"{name} BLOB{tail} CHECK (typeof({name}) IN ('blob', 'null')"
-                f" AND ({name} IS NULL OR (length({name}) = {size}{above})))"
-            )
+            return f"{name} BLOB{tail} CHECK (length({name}) = {size}{above})"  # STRICT: a BLOB
         return (
             f"{name} NUMERIC{tail} CHECK ({name} >= {least} AND {name} < {2**bits}"
             f" AND scale({name}) = 0)"

@@ -25,7 +25,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO, Self, TypeVar, cast
+from typing import IO, BinaryIO, Self, cast
 
 from token_ledger.core.loadrow import BadRowKeys, ContentKeys, LoadRow, RowParser
 from token_ledger.core.progress import Progress, no_progress
@@ -46,10 +46,10 @@ from token_ledger.ledger.requests import Request, Requests
 RUN_SIZE = 4_000
 """Rows that are spooled, hashed and inserted together."""
 
-T = TypeVar("T")
-_Refusal = tuple[int, Cells, str, bool]
-"""line, cells, why, and whether the cells are in the order of FIELDS (else as they were)."""
-REFUSAL_SIZE = 4
+_Refusal = tuple[int, Cells, str, str, bool]
+"""line, cells, why, the key that it has from an earlier load, and whether the cells are in the
+order of FIELDS (else as they were)."""
+REFUSAL_SIZE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,8 @@ def load(
     with it, refused rows go to `refused_path` (by default the source's name and `.refused`), which
     must not hold anything else.
     """
+    if refused_path is not None and not keep_going:
+        raise UsageError("a place for refused rows, and none are let by", hint="add --keep-going")
     with ExitStack() as stack:
         name, file = _open(stack, source)
         loader = _Loader(ledger, name, create_accounts=create_accounts, keep_going=keep_going)
@@ -109,7 +111,7 @@ def _default_refused_path(source: object, name: str) -> str:
     if isinstance(source, str | Path) and source != "-":
         path = Path(name)
         return str(path.with_name(f"{path.stem}.refused{path.suffix}"))
-    raise UsageError("where do refused rows go?", hint="give a path for them")
+    raise UsageError("where do refused rows go?", hint="name it with --refused FILE")
 
 
 def _binary_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -175,9 +177,11 @@ class _Loader:
             except (InputError, RuleError) as error:
                 if not self._keep_going:
                     raise self._located(error, line, parser.column) from error
-                readable = not isinstance(cells, BadRow)
-                given = cells.cells if isinstance(cells, BadRow) else cells
-                run.append((line, given, _why(error, line, parser.column), readable))
+                why = _why(error, line, parser.column)
+                if isinstance(cells, BadRow):
+                    run.append((line, cells.cells, why, cells.key, False))
+                else:
+                    run.append((line, cells, why, cells[-1], True))
             if len(run) == RUN_SIZE:
                 self._flush(run, progress)
         self._flush(run, progress)
@@ -230,16 +234,7 @@ class _Loader:
             {account.number: names[i] for i, account in enumerate(known) if account},
             supply=self._parser.mints_or_burns,
         )
-        done, states = 0, Counter[bool | None]()
-        for run in _one_ahead(self._prepared(known)):
-            for line, cells, why, key, readable in run.refusals:
-                refused.add(line, cells, why=why, key=key, readable=readable)
-            outcomes = poster.post(run.requests, refuse=self._refuser(run, refused))
-            states.update(None if o is None else o.repeated for o in outcomes)
-            states[None] += len(run.refusals)
-            refused.end_run()
-            done += len(run.refusals) + len(run.rows)
-            progress("post", done, self._rows)
+        states = self._post_runs(poster, self._prepared(known), refused, progress)
         poster.close()
         if states[None]:
             refused.check()
@@ -251,6 +246,26 @@ class _Loader:
             accounts_created=created,
             refused_path=self.refused_path if states[None] else None,
         )
+
+    def _post_runs(
+        self, poster: Poster, runs: Iterator[_Run], refused: _RefusedFile, progress: Progress
+    ) -> Counter[bool | None]:
+        """Post the runs; return how many rows are new, repeated, and refused (None)."""
+        done, states = 0, Counter[bool | None]()
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            following = pool.submit(next, runs, None)
+            while (run := following.result()) is not None:
+                for line, cells, why, key, readable in run.refusals:
+                    refused.add(line, cells, why=why, key=key, readable=readable)
+                outcomes = poster.enter(run.requests, refuse=self._refuser(run, refused))
+                following = pool.submit(next, runs, None)  # hashes, while the database writes
+                poster.write()
+                states.update(None if o is None else o.repeated for o in outcomes)
+                states[None] += len(run.refusals)
+                refused.end_run()
+                done += len(run.refusals) + len(run.rows)
+                progress("post", done, self._rows)
+        return states
 
     def _accounts(self, connection: Connection) -> tuple[list[Known | None], int]:
         """Return the accounts of the parser's names, and how many were made for them."""
@@ -273,8 +288,8 @@ class _Loader:
             run = _Run()
             for item in items:
                 if len(item) == REFUSAL_SIZE:
-                    line, cells, why, readable = cast(_Refusal, item)
-                    run.refusals.append((line, cells, why, bad_keys.key(cells), readable))
+                    line, cells, why, key, readable = cast(_Refusal, item)
+                    run.refusals.append((line, cells, why, key or bad_keys.key(cells), readable))
                     continue
                 row = cast(LoadRow, item)
                 key = row[10] or keys.key(cast(bytes, row[11]))
@@ -301,15 +316,6 @@ class _Loader:
             refused.add(row[0], cells, why=why, key=key, readable=True)
 
         return refuse
-
-
-def _one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield the items, while a thread makes the next one: it hashes as the database writes."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        following = pool.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = pool.submit(next, items, None)
-            yield item
 
 
 def _unknown(name: str) -> UnknownAccountError:

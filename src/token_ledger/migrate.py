@@ -8,7 +8,7 @@ what is sealed and signed; posts nothing, and changes no entry.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,9 @@ from token_ledger.ledger import Ledger, batches, mirror
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet
 
+COLLISIONS_MAX = 20
+"""So often another operator with the same key may take our nonce without the head moving."""
+
 
 @dataclass(frozen=True, slots=True)
 class MigrateResult:
@@ -81,6 +84,7 @@ def migrate(
     gas_signer: GasPayer | None = None,
     gas_price_max: int | None = None,
     take_over: bool = False,
+    allow_code: Collection[bytes] = (),
     progress: Progress = no_progress,
 ) -> MigrateResult:
     """Deploy the selected token's contract if it is not there, and replay what its head lacks.
@@ -88,11 +92,12 @@ def migrate(
     `export_dir`: take the batches from an export, which must agree with the ledger. `gas_signer`
     pays; by default the node's own first account, as Anvil has it. `gas_price_max`: the most to
     offer for a unit of gas, in wei. `take_over`: replace what the payer has on its way unmined,
-    instead of waiting for it. Two operators at once are fine: each goes on where the chain stands,
-    and what both sent is executed once. Raises UnknownBatchError while
-    nothing is sealed, SigningKeyError for batches that the contract's sealer has not signed,
-    CanonicalChainError for a second chain, ForeignContractError for a contract that is not this
-    ledger's or holds another history, RevertedError with the contract's reason.
+    instead of waiting for it. `allow_code`: keccaks of other code that may stand there. Two
+    operators at once are fine: each goes on where the chain stands, and what both sent is
+    executed once. Raises UnknownBatchError while nothing is sealed, SigningKeyError for batches
+    that the contract's sealer has not signed, CanonicalChainError for a second chain,
+    ForeignContractError for a contract that is not this ledger's or holds another history,
+    RevertedError with the contract's reason.
     """
     token = ledger.token
     with ledger.read() as connection:
@@ -118,7 +123,7 @@ def migrate(
             take_over=take_over,
         )
         sender.settle()  # what a killed run had sent is mined first, and then seen
-        migration = _Migration(ledger, rpc, chain, sender, head.number)
+        migration = _Migration(ledger, rpc, chain, sender, head.number, allow_code=allow_code)
         return migration.run(export_dir, unsealed=unsealed, progress=progress)
 
 
@@ -126,8 +131,16 @@ class _Migration:
     """One run: contract, then signatures, then replay."""
 
     def __init__(
-        self, ledger: Ledger, rpc: Rpc, chain: ChainIdentity, sender: Sender, head_number: int
+        self,
+        ledger: Ledger,
+        rpc: Rpc,
+        chain: ChainIdentity,
+        sender: Sender,
+        head_number: int,
+        *,
+        allow_code: Collection[bytes],
     ) -> None:
+        self.allow_code = allow_code
         self.ledger = ledger
         self.token = ledger.token
         self.rpc = rpc
@@ -177,7 +190,11 @@ class _Migration:
     def _adopt(self, address: bytes, known: StoredContract | None) -> None:
         """Take a contract that is there: ours, and with a history of ours."""
         code_hash = check_token_contract(
-            self.rpc, address, self.token, known_code_hash=known.code_hash if known else None
+            self.rpc,
+            address,
+            self.token,
+            known_code_hash=known.code_hash if known else None,
+            allow_code=self.allow_code,
         )
         self._check_head(address, read_state(self.rpc, address))
         if known is None:
@@ -333,6 +350,7 @@ class _Migration:
             self.gas_used += done.receipt.gas_used
             progress("replay", self.entries, total)
 
+        collisions = 0
         while state.head_number < self.head_number:
             if state.finalized:
                 raise ChainError(
@@ -342,11 +360,13 @@ class _Migration:
                 )
             try:
                 replay(self.sender, address, self._lacking(state, source), on_replayed=count)
-            except (RevertedError, NonceTakenError):
+            except (RevertedError, NonceTakenError) as error:
                 # Another operator may have been faster: then the chain stands further on.
                 self.sender.settle()
                 before, state = state, read_state(self.rpc, address)
-                if state.head_number <= before.head_number:
+                moved = state.head_number > before.head_number
+                collisions = 0 if moved else collisions + 1
+                if not moved and (isinstance(error, RevertedError) or collisions > COLLISIONS_MAX):
                     raise
                 self._check_head(address, state)
             else:

@@ -11,7 +11,7 @@ Findings hold addresses, hashes and amounts, never account ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from token_ledger.chain.finality import final_number
@@ -112,11 +112,13 @@ def reconcile(
     rpc_url: str | None = None,
     *,
     final: bool = False,
+    allow_code: Collection[bytes] = (),
     progress: Progress = no_progress,
 ) -> ReconcileResult:
     """Return how books and mirror agree and, with `rpc_url`, how the chain agrees with both.
 
     `final`: ask the chain at its finalized block, which cannot be taken back, not at its latest.
+    `allow_code`: keccaks of code that the contract may have, beside that of our releases.
     Raises ChainError where nothing was imported yet, WrongChainError for another chain than the
     mirrored one, RpcError.
     """
@@ -136,7 +138,7 @@ def reconcile(
             result = ReconcileResult(contract.address, chain.chain_id, block.number, block.hash)
             books = _Books(ledger, connection, contract, result)
             books.compare(progress)
-            _Chain(books, rpc, chain, block).compare(progress)
+            _Chain(books, rpc, chain, block, allow_code).compare(progress)
     return result
 
 
@@ -227,7 +229,15 @@ class _Books:
 class _Chain:
     """The comparison of the books with the chain itself, at one pinned block."""
 
-    def __init__(self, books: _Books, rpc: Rpc, chain: ChainIdentity, block: BlockHeader) -> None:
+    def __init__(
+        self,
+        books: _Books,
+        rpc: Rpc,
+        chain: ChainIdentity,
+        block: BlockHeader,
+        allow_code: Collection[bytes],
+    ) -> None:
+        self.allow_code = allow_code
         self.books = books
         self.result = books.result
         self.rpc = rpc
@@ -268,7 +278,11 @@ class _Chain:
         books = self.books
         try:
             check_token_contract(
-                self.rpc, self.address, books.token, known_code_hash=books.contract.code_hash
+                self.rpc,
+                self.address,
+                books.token,
+                known_code_hash=books.contract.code_hash,
+                allow_code=self.allow_code,
             )
             state = read_state(self.rpc, self.address, block=self.at)
         except ForeignContractError as error:

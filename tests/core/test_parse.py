@@ -201,3 +201,14 @@ def test_timestamps_are_written_short() -> None:
     """As many decimals as needed, none where none are."""
     assert "1970-01-01T00:00:00Z" == format_timestamp(0)
     assert "2020-08-07T20:50:01.54Z" == format_timestamp(1_596_833_401_540_000)
+
+
+@given(
+    st.datetimes(min_value=dt.datetime(1970, 1, 1), max_value=dt.datetime(9999, 12, 31)),
+    st.integers(0, 6),
+)
+def test_usual_and_unusual_spellings_are_one_time(moment: dt.datetime, digits: int) -> None:
+    """The fast path for `…Z` reads what the slow one reads for `…+00:00`, digit for digit."""
+    text = moment.isoformat(timespec="microseconds")
+    text = text[: 19 + digits + 1] if digits else text[:19]
+    assert parse_timestamp(text + "+00:00") == parse_timestamp(text + "Z")

@@ -32,7 +32,8 @@ interface IVault {
     /// @notice To whom ownership is offered; zero when to nobody.
     function pendingOwner() external view returns (address);
 
-    /// @notice Set the first owner; called by the factory in the transaction that deploys the vault.
+    /// @notice Set the first owner; called by the factory in the transaction that deploys the
+    /// vault.
     function initialize(address firstOwner) external;
 
     /// @notice Call `target` with `value` wei and `data` as this vault; for the owner.

@@ -36,7 +36,8 @@ interface IVaultFactory {
         view
         returns (bytes32 digest);
 
-    /// @notice Deploy the vault of `operator` under `salt` and give it to `owner`. Anybody may call.
+    /// @notice Deploy the vault of `operator` under `salt` and give it to `owner`. Anybody may
+    /// call.
     /// @param operator the ledger's operator: an EOA, or a contract that speaks ERC-1271
     /// @param salt names the account within the ledger
     /// @param owner who will control the vault

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
-from token_ledger.chain.rpc import Rpc
-from token_ledger.chain.state import get_code, read_digests, read_state
+from token_ledger.chain.rpc import NodeError, Rpc
+from token_ledger.chain.state import call_contract, get_code, read_digests
 from token_ledger.core.address import to_checksum
 from token_ledger.core.hashing import keccak
 from token_ledger.core.types import ZERO_HASH
@@ -65,17 +65,32 @@ def read_chain_anchor(url: str, contract: bytes, numbers: Sequence[int]) -> Chai
                 f"{int(at, 16)} of chain {chain_id}",
                 hint="check address and chain; if it was deployed just now, wait for finality",
             )
-        state = read_state(rpc, contract, block=at)
+        uid = _token_uid(rpc, contract, at)
         return ChainAnchor(
             chain_id=chain_id,
             contract=contract,
             block_number=int(at, 16),
-            code_known=contracts.is_our_code(code),
+            code_known=any(contracts.is_our_code(code, name) for name in contracts.ANCHORS),
             code_hash=keccak(code),
-            token_uid=state.token_uid,
+            token_uid=uid,
             digests=(final := _read(rpc, contract, numbers, at)),
             pending=_read(rpc, contract, [n for n in numbers if n not in final], "latest"),
         )
+
+
+def _token_uid(rpc: Rpc, contract: bytes, block: str) -> bytes:
+    """Return the token that a contract is bound to: what every contract of ours answers."""
+    try:
+        answer = call_contract(rpc, contract, contracts.TOKEN_UID_CALL, block=block)
+    except NodeError as error:
+        if error.rpc_code != 3 and error.data is None and "revert" not in error.text:
+            raise
+        answer = b""
+    if len(answer) != 32:
+        raise ForeignContractError(
+            f"{to_checksum(contract)} is no contract of a token-ledger", hint="check the address"
+        )
+    return answer
 
 
 def _read(rpc: Rpc, contract: bytes, numbers: Sequence[int], block: str) -> dict[int, bytes]:

@@ -23,8 +23,10 @@ from token_ledger.core.hashing import address_word, keccak, string_tail, word
 from token_ledger.core.types import Batch, Token
 
 TOKEN_CONTRACT = "LedgerToken"  # noqa: S105 - no password
-CONTRACTS = ("VaultFactory", "Vault", TOKEN_CONTRACT)
+CONTRACTS = ("VaultFactory", "Vault", "HeaderRegistry", "SnapshotToken", TOKEN_CONTRACT)
 """Whose errors are told by name; where two share one, the last names its arguments."""
+ANCHORS = (TOKEN_CONTRACT, "HeaderRegistry", "SnapshotToken")
+"""Which contracts hold headers that can be believed."""
 
 TRANSFER_TOPIC = keccak(b"Transfer(address,address,uint256)")
 BATCH_REPLAYED_TOPIC = keccak(b"BatchReplayed(uint64,bytes32,bytes32,uint64,uint32)")

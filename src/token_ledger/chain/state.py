@@ -5,7 +5,7 @@ Asks in batches, decodes strictly, compares nothing: `reconcile` and `verify` do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
@@ -85,11 +85,17 @@ def read_state(rpc: Rpc, address: bytes, *, block: Block = "latest") -> Contract
 
 
 def check_token_contract(
-    rpc: Rpc, address: bytes, token: Token, *, known_code_hash: bytes | None = None
+    rpc: Rpc,
+    address: bytes,
+    token: Token,
+    *,
+    known_code_hash: bytes | None = None,
+    allow_code: Collection[bytes] = (),
 ) -> bytes:
     """Return the keccak of the code at `address`, which must be this token's contract.
 
-    Its code is this release's, or the one of `known_code_hash`: what an older release deployed.
+    Its code is this release's, or the one of `known_code_hash`: what an older release deployed;
+    or its keccak is among `allow_code`, which somebody vouches for.
     Raises ForeignContractError when there is no code, other code, or another token's contract.
     """
     shown = to_checksum(address)
@@ -99,10 +105,12 @@ def check_token_contract(
             f"there is no contract at {shown}", hint="check chain and address"
         )
     code_hash = keccak(code)
-    if code_hash != known_code_hash and not contracts.is_our_code(code):
+    known = code_hash == known_code_hash or code_hash in allow_code
+    if not known and not contracts.is_our_code(code):
         raise ForeignContractError(
             f"the code at {shown} is not that of this release's token contract",
-            hint="check the address; a contract of another release needs that release",
+            hint="check the address; a contract of another release needs that release, or "
+            f"--allow-code {hex_data(code_hash)}, if you know whose it is",
         )
     uid = read_state(rpc, address).token_uid
     if uid != token.uid:

@@ -190,6 +190,15 @@ rpc_option = click.option(
 )
 
 
+allow_code_option = click.option(
+    "--allow-code",
+    type=HASH32,
+    metavar="HEX32",
+    multiple=True,
+    help="Accept a contract whose code has this keccak, though no release of ours has it.",
+)
+
+
 def need_rpc(rpc_url: str | None) -> str:
     """Return the node's URL, or say where it comes from."""
     if not rpc_url:
@@ -205,6 +214,7 @@ __all__ = [
     "LedgerCommand",
     "LedgerGroup",
     "View",
+    "allow_code_option",
     "beside_database",
     "need_rpc",
     "pass_app",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from token_ledger.chain.identity import TEST_CHAIN_IDS
 from token_ledger.cli.app import (
     ADDRESS,
     FILE,
     App,
     LedgerCommand,
+    allow_code_option,
+    beside_database,
     need_rpc,
     pass_app,
     rpc_option,
@@ -78,6 +82,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Replace what the payer has on its way unmined, instead of waiting for it.",
 )
+@allow_code_option
+@click.option(
+    "--record",
+    type=FILE,
+    metavar="FILE",
+    help="Where the deployment record goes; by default beside the database (not of test chains).",
+)
 @click.option(
     "--reopen", is_flag=True, help="Give up a --finalize that was begun and not sent: post again."
 )
@@ -99,6 +110,8 @@ def migrate(
     nonce: int | None,
     max_gas_price: str | None,
     take_over: bool,
+    allow_code: tuple[bytes, ...],
+    record: Path | None,
     reopen: bool,
     keystore: Path | None,
     password_file: Path | None,
@@ -134,31 +147,37 @@ def migrate(
         return _finalize(app, url, admin, to_file)
     if to_file.wanted:
         return to_file.write(app, url, finalize=False)
-    return _replay(app, url, export_dir, to_file.fee_max_wei, take_over=take_over)
+    return _replay(
+        app,
+        url,
+        record,
+        export_dir=export_dir,
+        gas_price_max=to_file.fee_max_wei,
+        take_over=take_over,
+        allow_code=allow_code,
+    )
 
 
-def _replay(
-    app: App, url: str, export_dir: Path | None, fee_max_wei: int | None, *, take_over: bool
-) -> int:
+def _replay(app: App, url: str, record: Path | None, **words: Any) -> int:
     from token_ledger.migrate import migrate as run_migrate
+    from token_ledger.record import write_record
 
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
-        result = run_migrate(
-            ledger,
-            url,
-            export_dir=export_dir,
-            gas_signer=payer,
-            gas_price_max=fee_max_wei,
-            take_over=take_over,
-            progress=progress,
-        )
+        result = run_migrate(ledger, url, gas_signer=payer, progress=progress, **words)
+        if record is None and result.chain_id not in TEST_CHAIN_IDS:
+            symbol = re.sub(r"[^A-Za-z0-9]", "_", ledger.token.symbol)
+            record = beside_database(app.db, f".{symbol}.{result.chain_id}.deployment.json")
+        if record is not None:
+            write_record(ledger, url, record)
+    document = {**result.to_json(), "record": None if record is None else str(record)}
     app.answer(
-        result.to_json(),
+        document,
         lambda screen: screen.pairs(
             [
                 ("contract", to_checksum(result.contract)),
                 ("chain", result.chain_id),
+                ("record", record),
                 ("replayed", f"{result.entries} entries in {result.batches} batches"),
                 ("gas", f"{result.gas_used:,}"),
                 ("unsealed", f"{result.unsealed} entries: seal them" if result.unsealed else None),

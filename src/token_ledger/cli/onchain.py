@@ -8,6 +8,7 @@ from token_ledger.cli.app import (
     ADDRESS,
     App,
     LedgerCommand,
+    allow_code_option,
     need_rpc,
     pass_app,
     rpc_option,
@@ -55,13 +56,19 @@ def ingest(
 
 @click.command(cls=LedgerCommand)
 @rpc_option
+@click.option("--final", is_flag=True, help="Ask the node at its finalized block, not the latest.")
+@allow_code_option
 @pass_app
-def reconcile(app: App, /, *, rpc_url: str | None) -> int:
+def reconcile(
+    app: App, /, *, rpc_url: str | None, final: bool, allow_code: tuple[bytes, ...]
+) -> int:
     """Compare entries with transfers one to one, and with a node balances, supply and roots."""
     from token_ledger.reconcile import reconcile as run_reconcile
 
     with app.open_ledger() as ledger, ProgressReport() as progress:
-        result = run_reconcile(ledger, rpc_url, progress=progress)
+        result = run_reconcile(
+            ledger, rpc_url, final=final, allow_code=allow_code, progress=progress
+        )
 
     def view(screen: Screen) -> None:
         found = result.findings_total

@@ -11,7 +11,17 @@ from importlib.metadata import version
 
 import click
 
-from token_ledger.cli import book, history, load, migration, onchain, setup, signing, vaults
+from token_ledger.cli import (
+    book,
+    history,
+    load,
+    migration,
+    onchain,
+    setup,
+    signing,
+    snapshots,
+    vaults,
+)
 from token_ledger.cli.app import DEFAULT_DB, App, LedgerGroup, print_json
 from token_ledger.cli.outcome import (
     GOOD,
@@ -78,6 +88,7 @@ for _command in (
     *migration.COMMANDS,
     *onchain.COMMANDS,
     *signing.COMMANDS,
+    *snapshots.COMMANDS,
 ):
     cli.add_command(_command)
 

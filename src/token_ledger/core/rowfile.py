@@ -13,11 +13,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
+
+import orjson
 
 from token_ledger.core.parse import canonical_metadata
 from token_ledger.errors import FileFormatError, InputError, MetadataError
@@ -31,15 +34,24 @@ COLUMNS = REQUIRED + OPTIONAL
 FIELDS = (*COLUMNS, "refused_key")
 """The order of the cells that are yielded; a column that the file lacks is empty."""
 
+NESTING_SAFE = 100
+"""So many brackets `json` reads on any stack; of lines with more orjson, which has a bound, is
+asked first."""
+
 Cells = tuple[str, ...]
+_KEY_MADE = re.compile(r"load(?:-refused)?:[0-9a-f]{64}:[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that could not be read: its cells as far as they could be told apart, and why."""
+    """A row that could not be read: its cells as far as they could be told apart, and why.
+
+    `key`: the `refused_key` that it has from the load that refused it before, '' for none.
+    """
 
     cells: tuple[str, ...]
     error: InputError
+    key: str = ""
 
 
 class _Lines:
@@ -105,7 +117,9 @@ class RowReader:
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = _Lines(lines)
-        first = next((text for text in self._lines if text.strip()), "")
+        first = next((text for text in self._lines if text.strip()), None)
+        if first is None:
+            raise FileFormatError("the file is empty", hint="columns: " + ", ".join(COLUMNS))
         self.columns: tuple[str, ...] = COLUMNS
         self.is_json = first.lstrip().startswith("{")
         if not self.is_json:
@@ -155,16 +169,29 @@ class RowReader:
                 # An open quotation mark swallows what follows: only its own line is to blame.
                 lines.retreat()
                 trouble = lines.take_error() or _csv_error(error)
-                yield line, BadRow((lines.taken[0].rstrip("\r\n"),), trouble)
+                raw = lines.taken[0].rstrip("\r\n")
+                yield line, BadRow((raw,), trouble, self._key_in(raw))
                 continue
             if lines.errors and (found := lines.take_error()):
-                yield line, BadRow(tuple(row), found)
+                yield line, BadRow(tuple(row), found, self._key_of(row))
             elif len(row) == width:
                 row.append("")
                 yield line, pick(row)
             elif row:
                 error_cells = f"{len(row)} cells, the header has {width}"
-                yield line, BadRow(tuple(row), FileFormatError(error_cells, hint="quote commas"))
+                error = FileFormatError(error_cells, hint="quote commas")
+                yield line, BadRow(tuple(row), error, self._key_of(row))
+
+    def _key_of(self, row: list[str]) -> str:
+        """Return the `refused_key` of a row whose other cells cannot be trusted."""
+        place = self.columns.index("refused_key") if "refused_key" in self.columns else len(row)
+        return row[place] if place < len(row) else ""
+
+    def _key_in(self, raw: str) -> str:
+        """Return the `refused_key` of a line that cannot be told apart into cells."""
+        named = "refused_key" in (raw if self.is_json else self.columns)
+        found = _KEY_MADE.search(raw) if named else None
+        return found.group() if found else ""
 
     def _json_rows(self) -> Iterator[tuple[int, Cells | BadRow]]:
         lines = self._lines
@@ -174,21 +201,34 @@ class RowReader:
             text = pending.pop() if pending else next(lines, None)
             if text is None:
                 return
+            cells: Cells = (text.rstrip("\r\n"),)
+            key = self._key_in(text)
             try:
                 if lines.errors and (found := lines.take_error()):
                     raise found
                 if text.strip():
-                    yield lines.number, _json_cells(decode(text.strip()))
+                    value = _decode_json(decode, text.strip())
+                    if isinstance(value, dict) and isinstance(value.get("refused_key"), str):
+                        key = value["refused_key"]
+                    if isinstance(value, dict) and {*value} == {*REFUSED, "line"}:
+                        cells = (str(value["line"]),)  # as a load before this one set it aside
+                    yield lines.number, _json_cells(value)
             except InputError as error:
-                yield lines.number, BadRow((text.rstrip("\r\n"),), error)
+                yield lines.number, BadRow(cells, error, key)
             except (ValueError, RecursionError) as error:
                 refused = FileFormatError(f"not JSON: {str(error)[:200]}", hint="one object a line")
-                yield lines.number, BadRow((text.rstrip("\r\n"),), refused)
+                yield lines.number, BadRow(cells, refused, key)
             lines.taken.clear()
 
 
 def _csv_error(error: csv.Error) -> FileFormatError:
     return FileFormatError(f"not CSV: {error}", hint="check the quotation marks")
+
+
+def _decode_json(decode: Callable[[str], Any], text: str) -> Any:
+    if text.count("[") + text.count("{") > NESTING_SAFE:
+        orjson.loads(text)  # refuses nesting over 1,024 levels, of which `json` may die
+    return decode(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -205,6 +245,10 @@ def _no_constant(constant: str) -> None:
 def _json_cells(value: Any) -> Cells:
     if not isinstance(value, dict):
         raise FileFormatError("the line is no JSON object", hint="one object a line")
+    if "line" in value and "refused" in value:
+        raise FileFormatError(
+            "the row is still set aside in `line`", hint="write it mended, as columns of its own"
+        )
     for name in value:
         if name not in FIELDS and name not in REFUSED:
             raise FileFormatError(
@@ -255,11 +299,12 @@ class RefusedRows:
         named: dict[str, Any] = dict(zip(REFUSED, (why, key), strict=True))
         if readable:
             named |= {f: c for f, c in zip(FIELDS[:-1], cells, strict=False) if c or f in REQUIRED}
-            if "metadata" in named:
-                named["metadata"] = json.loads(named["metadata"])
         else:
             named["line"] = cells[0]
-        return json.dumps(named, ensure_ascii=False) + "\n"
+        # It is JSON already, and may be nested deeper than this stack could read it again.
+        metadata = named.pop("metadata", "")
+        text = json.dumps(named, ensure_ascii=False)
+        return (f'{text[:-1]}, "metadata": {metadata}}}' if metadata else text) + "\n"
 
 
 def _csv_line(cells: Iterable[str]) -> str:

@@ -282,6 +282,18 @@ def latest_signature(connection: Connection, token: StoredToken, number: int) ->
     ).scalar_one_or_none()
 
 
+def signature_of(
+    connection: Connection, token: StoredToken, number: int, signer: bytes
+) -> bytes | None:
+    """Return one signer's signature of a batch, or None while it has not signed."""
+    table = batch_signatures
+    return connection.execute(
+        select(table.c.signature).where(
+            table.c.token_no == token.token_no, table.c.number == number, table.c.signer == signer
+        )
+    ).scalar_one_or_none()
+
+
 def known_digest(connection: Connection, token: StoredToken, digest: bytes) -> int | None:
     """Return the number of the batch with this digest, or None: is a head one of our own?"""
     table = token_batches

@@ -103,8 +103,8 @@ class _Supply:
 class Poster:
     """Posts requests of one token inside one transaction.
 
-    `lock` once, `post` any number of times, `close` once: until `close` the entries are inserted
-    and the balances are only in memory. After an error the transaction must be rolled back.
+    `lock` once, then any number of times `enter` and `write`, `close` once: until `close` the
+    balances are only in memory. After an error the transaction must be rolled back.
     """
 
     def __init__(self, connection: Connection, context: PostingContext, token: StoredToken) -> None:
@@ -115,6 +115,7 @@ class Poster:
         self._accounts: dict[int, _Account] = {}
         self._supply = _Supply()
         self._latest = 0
+        self._rows: list[EntryRow] = []
 
     def lock(self, names: dict[int, str], *, supply: bool) -> None:
         """Lock these accounts (id by number), then the supply if there will be mints or burns."""
@@ -126,10 +127,10 @@ class Poster:
         if supply:
             self._supply = _Supply(*self._store.lock_supply())
 
-    def post(
+    def enter(
         self, requests: Sequence[Request], *, refuse: Refuse | None = None
     ) -> list[Outcome | None]:
-        """Enter the requests in order; return where each one stands, None if refused.
+        """Decide the requests in order; return where each one stands, None if refused.
 
         Raises the RuleError of the first refused request unless `refuse` takes it.
         """
@@ -148,7 +149,8 @@ class Poster:
         # Never before an account's last posting: its history reads in one order.
         self._latest = max(now, self._latest)
         free = iter(numbers)
-        rows: list[EntryRow] = []
+        rows = self._rows
+        assert not rows, "what was entered before is written first: repeats are looked up there"
         outcomes: list[Outcome | None] = []
         for index, request in enumerate(requests):
             outcome: Outcome | None
@@ -169,11 +171,16 @@ class Poster:
                 refuse(index, error)
                 outcome = None
             outcomes.append(outcome)
-        self._store.insert(rows)
         return outcomes
 
+    def write(self) -> None:
+        """Insert what was entered."""
+        self._store.insert(self._rows)
+        self._rows = []
+
     def close(self) -> None:
-        """Write each changed account once, and the supply."""
+        """Insert what was entered, then write each changed account once, and the supply."""
+        self.write()
         changed = sorted(
             (account.number, account.balance, account.earned, account.spent, self._latest)
             for account in self._accounts.values()
@@ -302,7 +309,7 @@ def post(
         requests = [make(record, known) for record in records]
         poster = Poster(connection, context, token)
         poster.lock({known[name].number: name for name in names}, supply=SYSTEM in names)
-        outcomes = poster.post(requests)
+        outcomes = poster.enter(requests)
         poster.close()
     return [
         _posted(token, record, request, outcome)

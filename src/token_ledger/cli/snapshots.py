@@ -1,0 +1,197 @@
+"""Commands for the other ways onto a chain: snapshot (balances to be claimed) and anchor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from token_ledger.cli.app import (
+    ADDRESS,
+    FILE,
+    App,
+    LedgerCommand,
+    LedgerGroup,
+    need_rpc,
+    pass_app,
+    rpc_option,
+)
+from token_ledger.cli.keys import GAS_KEY, keystore_options, open_gas_payer, open_sealer
+from token_ledger.cli.progress import ProgressReport
+from token_ledger.core.address import to_checksum
+from token_ledger.core.strict import decode, to_hex
+
+if TYPE_CHECKING:
+    from token_ledger.snapshot import SnapshotResult
+
+_EPILOG = f"Gas is paid by the key in {GAS_KEY}, or by the node's own first account (Anvil)."
+_PROOF_BYTES_MAX = 1 << 20
+
+contract_option = click.option(
+    "--contract", type=ADDRESS, metavar="0x…", required=True, help="The snapshot token."
+)
+
+
+@click.group(cls=LedgerGroup)
+def snapshot() -> None:
+    """Bring the token to a chain by its balances, each claimed by its holder."""
+
+
+@snapshot.command("take", cls=LedgerCommand)
+@click.argument("directory", type=FILE, metavar="DIR")
+@click.option(
+    "--deadline", type=int, metavar="SECONDS", required=True, help="Last second to claim."
+)
+@keystore_options
+@pass_app
+def take(
+    app: App,
+    /,
+    *,
+    directory: Path,
+    deadline: int,
+    keystore: Path | None,
+    password_file: Path | None,
+) -> None:
+    """Write the signed balances at the last sealed batch, and one proof a holder.
+
+    DIR/snapshot.json and DIR/proofs/0x….json; nothing is sent. The proofs are what holders need.
+    """
+    from token_ledger.snapshot import take as run_take
+    from token_ledger.snapshot import write_files
+
+    sealer = open_sealer(app, keystore, password_file)
+    with app.open_ledger() as ledger:
+        made = run_take(ledger, deadline=deadline, sealer=sealer)
+    holders = write_files(made, directory)
+    document = {**made.to_json(), "directory": str(directory)}
+    app.answer(
+        document,
+        lambda screen: screen.pairs(
+            [
+                ("batch", made.header.number),
+                ("holders", holders),
+                ("root", to_hex(made.root)),
+                ("digest", to_hex(made.signed_digest)),
+                ("written", directory),
+            ]
+        ),
+    )
+
+
+@snapshot.command("publish", cls=LedgerCommand, epilog=_EPILOG)
+@click.option("--deadline", type=int, metavar="SECONDS", required=True, help="As in `take`.")
+@rpc_option
+@keystore_options
+@pass_app
+def publish(
+    app: App,
+    /,
+    *,
+    deadline: int,
+    rpc_url: str | None,
+    keystore: Path | None,
+    password_file: Path | None,
+) -> None:
+    """Create the snapshot token, open its claims, and close the books for ever.
+
+    Nothing may be posted since the last sealed batch. Run again it changes nothing.
+    """
+    from token_ledger.snapshot import publish as run_publish
+    from token_ledger.snapshot import take as run_take
+
+    url = need_rpc(rpc_url)
+    sealer = open_sealer(app, keystore, password_file)
+    with app.open_ledger() as ledger:
+        made = run_take(ledger, deadline=deadline, sealer=sealer)
+        done = run_publish(ledger, url, made, gas_signer=open_gas_payer())
+    _tell(app, done, "opened")
+
+
+@snapshot.command("claim", cls=LedgerCommand, epilog=_EPILOG)
+@click.argument("proof", type=FILE, metavar="FILE")
+@contract_option
+@rpc_option
+@pass_app
+def claim(app: App, /, *, proof: Path, contract: bytes, rpc_url: str | None) -> None:
+    """Give a holder the balance that a proof file names. Needs no ledger; anybody may."""
+    from token_ledger.snapshot import claim as run_claim
+
+    url = need_rpc(rpc_url)
+    with proof.open("rb") as file:
+        document = decode(file.read(_PROOF_BYTES_MAX))
+    _tell(app, run_claim(url, contract, document, gas_signer=open_gas_payer()), "claimed")
+
+
+@snapshot.command("sweep", cls=LedgerCommand, epilog=_EPILOG)
+@contract_option
+@click.option(
+    "--to", "destination", type=ADDRESS, metavar="0x…", help="Name it first, as the operator."
+)
+@rpc_option
+@keystore_options
+@pass_app
+def sweep(
+    app: App,
+    /,
+    *,
+    contract: bytes,
+    destination: bytes | None,
+    rpc_url: str | None,
+    keystore: Path | None,
+    password_file: Path | None,
+) -> None:
+    """Mint what nobody claimed until the deadline to where the operator said."""
+    from token_ledger.snapshot import sweep as run_sweep
+
+    url = need_rpc(rpc_url)
+    admin = None if destination is None else open_sealer(app, keystore, password_file)
+    payer = open_gas_payer()
+    done = run_sweep(url, contract, destination=destination, admin=admin, gas_signer=payer)
+    _tell(app, done, "swept")
+
+
+def _tell(app: App, done: SnapshotResult, what: str) -> None:
+    said = f"{what} before: nothing was sent" if done.tx_hash is None else to_hex(done.tx_hash)
+    app.answer(
+        done.to_json(),
+        lambda screen: screen.pairs(
+            [
+                ("contract", to_checksum(done.contract)),
+                ("chain", done.chain_id),
+                (what, said),
+                ("gas", f"{done.gas_used:,}"),
+            ]
+        ),
+    )
+
+
+@click.command(cls=LedgerCommand, epilog=_EPILOG)
+@rpc_option
+@pass_app
+def anchor(app: App, /, *, rpc_url: str | None) -> None:
+    """Put the headers of sealed batches into a registry on a chain: tamper evidence, no coin.
+
+    Goes on from where the registry stands. `verify --rpc --contract` accepts it as an anchor.
+    """
+    from token_ledger.anchor import anchor as run_anchor
+
+    url = need_rpc(rpc_url)
+    payer = open_gas_payer()
+    with app.open_ledger() as ledger, ProgressReport() as progress:
+        done = run_anchor(ledger, url, gas_signer=payer, progress=progress)
+    app.answer(
+        done.to_json(),
+        lambda screen: screen.pairs(
+            [
+                ("registry", to_checksum(done.registry)),
+                ("chain", done.chain_id),
+                ("anchored", f"{done.headers} headers, up to {done.head_number}"),
+                ("gas", f"{done.gas_used:,}"),
+            ]
+        ),
+    )
+
+
+COMMANDS = (snapshot, anchor)

@@ -1,0 +1,117 @@
+"""Record: what was deployed, written down for whoever has to verify it later.
+
+Chain, address, block, transaction, constructor arguments, code hashes and compiler, and beside it
+the standard-JSON input that explorers compile to the same code. Everything in it is read from the
+chain and from this release; it holds no secret. Written once: what is there is never overwritten.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from token_ledger.chain import contracts
+from token_ledger.chain.deploy import deployment_block
+from token_ledger.chain.identity import read_identity
+from token_ledger.chain.rpc import Rpc
+from token_ledger.chain.state import get_code
+from token_ledger.core.address import DEPLOYMENT_PROXY, to_checksum
+from token_ledger.core.hashing import keccak
+from token_ledger.core.strict import encode, to_hex
+from token_ledger.errors import ForeignContractError
+from token_ledger.ledger import Ledger, mirror
+
+RECORD_FORMAT = "token-ledger-deployment-v1"
+STANDARD_JSON = ".input.json"
+
+
+def deployment_record(ledger: Ledger, rpc_url: str) -> dict[str, Any]:
+    """Return the record of the token's contract on the node's chain.
+
+    Raises ForeignContractError where there is none.
+    """
+    token = ledger.token
+    with Rpc(rpc_url) as rpc:
+        chain = read_identity(rpc)
+        with ledger.read() as connection:
+            known = mirror.contract_of(connection, token, chain.chain_id)
+        address = known.address if known else contracts.token_address(token, ledger.operator)
+        code = get_code(rpc, address)
+        if not code:
+            raise ForeignContractError(
+                f"there is no contract at {to_checksum(address)} on chain {chain.chain_id}",
+                hint="run `migrate` first",
+            )
+        block = deployment_block(rpc, address)
+    artifact = contracts.artifact(contracts.TOKEN_CONTRACT)
+    init_code = contracts.init_code(token, ledger.operator)
+    return {
+        "format": RECORD_FORMAT,
+        "chainId": chain.chain_id,
+        "genesis": to_hex(chain.genesis.hash),
+        "contract": contracts.TOKEN_CONTRACT,
+        "address": to_checksum(address),
+        "block": block,
+        "transaction": None if not known or not known.tx_hash else to_hex(known.tx_hash),
+        "deployer": to_checksum(DEPLOYMENT_PROXY),
+        "salt": to_hex(token.uid),
+        "constructor": {
+            "name": token.name,
+            "symbol": token.symbol,
+            "decimals": token.decimals,
+            "ledgerUid": to_hex(token.ledger_uid),
+            "operator": to_checksum(ledger.operator),
+        },
+        "constructorArguments": to_hex(init_code[len(artifact.bytecode) :]),
+        "initCodeHash": to_hex(keccak(init_code)),
+        "codeHash": to_hex(keccak(code)),
+        "codeIsThisReleases": contracts.is_our_code(code),
+        "compiler": compiler(contracts.TOKEN_CONTRACT),
+    }
+
+
+def write_record(ledger: Ledger, rpc_url: str, path: Path) -> list[Path]:
+    """Write the record, and the standard-JSON input beside it; return what was written.
+
+    A file that is there stays as it is.
+    """
+    written = []
+    if not path.exists():
+        _write(path, encode(deployment_record(ledger, rpc_url)))
+        written.append(path)
+    source = standard_json(contracts.TOKEN_CONTRACT)
+    beside = path.with_name(path.name.removesuffix(".json") + STANDARD_JSON)
+    if source is not None and not beside.exists():
+        _write(beside, source)
+        written.append(beside)
+    return written
+
+
+def compiler(name: str) -> dict[str, Any]:
+    """Return the compiler and its settings, as the artifact of this release names them."""
+    path = importlib.resources.files("token_ledger.chain") / "artifacts" / f"{name}.json"
+    found: dict[str, Any] = orjson.loads(path.read_bytes()).get("compiler", {})
+    return found
+
+
+def standard_json(name: str) -> bytes | None:
+    """Return the standard-JSON input that compiles to a contract, where this release ships it."""
+    artifacts = importlib.resources.files("token_ledger.chain") / "artifacts"
+    path = artifacts / f"{name}{STANDARD_JSON}"
+    return path.read_bytes() if path.is_file() else None
+
+
+def _write(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,263 @@
+"""Snapshot: the token comes to the chain by its balances, each claimed by its holder.
+
+    take      the balances after the last sealed batch, as a tree; signed by the sealer
+    publish   the contract, and the signed root in it: the cut-over of this way
+    claim     one holder's balance, by the proof in its file; anybody may submit it
+    sweep     what nobody claimed until the deadline, to where the admin said
+
+An alternative to `migrate`: no entry becomes a Transfer. After `publish` the books are closed as
+after `migrate --finalize`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from token_ledger.chain import contracts
+from token_ledger.chain.courier import Courier
+from token_ledger.chain.creation import (
+    CLAIMED,
+    SNAPSHOT_TOKEN,
+    SWEEP_CALL,
+    call,
+    check_code,
+    claim_calldata,
+    create,
+    created_at,
+    destination_calldata,
+    open_calldata,
+    rehearse,
+    snapshot_init_code,
+)
+from token_ledger.chain.identity import ChainIdentity, read_identity
+from token_ledger.chain.rpc import Rpc
+from token_ledger.chain.sender import Receipt, node_account
+from token_ledger.chain.signer import GasPayer, Signer
+from token_ledger.chain.state import get_code, read_state, read_words
+from token_ledger.core.address import to_checksum
+from token_ledger.core.hashing import address_word
+from token_ledger.core.snapshot import (
+    BALANCE_PROOF_FORMAT,
+    DEADLINE_MAX,
+    Snapshot,
+    make_snapshot,
+)
+from token_ledger.core.strict import (
+    address_text,
+    encode,
+    read_address,
+    read_bytes,
+    read_decimal,
+    read_fields,
+    read_list,
+    refuse,
+)
+from token_ledger.core.types import UINT256_MAX
+from token_ledger.errors import (
+    CanonicalChainError,
+    NotReadyError,
+    RevertedError,
+    SigningKeyError,
+    UnknownBatchError,
+    UsageError,
+)
+from token_ledger.ledger import Ledger, batches, cutover, mirror_joins
+
+SNAPSHOT_NAME, PROOFS_DIR = "snapshot.json", "proofs"
+_PAGE = 2_000
+_OPEN_GAS, _CLAIM_GAS, _SWEEP_GAS = 500_000, 400_000, 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotResult:
+    """What one step did on the chain. `tx_hash` is None where nothing was left to do."""
+
+    contract: bytes
+    chain_id: int
+    tx_hash: bytes | None
+    gas_used: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as one JSON-ready object."""
+        return {
+            "contract": to_checksum(self.contract),
+            "chain_id": self.chain_id,
+            "transaction": None if self.tx_hash is None else f"0x{self.tx_hash.hex()}",
+            "gas_used": self.gas_used,
+        }
+
+
+def take(ledger: Ledger, *, deadline: int, sealer: Signer | None = None) -> Snapshot:
+    """Return the balances after the last sealed batch; signed, if `sealer` is given.
+
+    `deadline`: the last second for claims, since 1970. Raises UnknownBatchError while nothing is
+    sealed, UsageError where there is no balance or no such time.
+    """
+    token = ledger.token
+    if not 0 < deadline <= DEADLINE_MAX:
+        raise UsageError(f"the deadline {deadline} is no time", hint="seconds since 1970")
+    with ledger.read() as connection:
+        head = batches.head(connection, token)
+        if head.number == 0:
+            raise UnknownBatchError(
+                f"nothing of {token.symbol} is sealed", hint="run `seal --sign` first"
+            )
+        header, digest = batches.read_header(connection, token, head.number)
+        pages = mirror_joins.read_balances(
+            connection, token, last_entry_no=head.last_entry_no, page=_PAGE
+        )
+        holdings = [(item.address, item.replayed) for page in pages for item in page]
+    if header.total_supply == 0:
+        raise UsageError(f"nobody holds any {token.symbol}", hint="there is nothing to claim")
+    made = make_snapshot(token.uid, header, digest, holdings, deadline=deadline)
+    if sealer is None:
+        return made
+    return replace(made, signature=sealer.sign_digest(made.signed_digest))
+
+
+def write_files(made: Snapshot, directory: Path) -> int:
+    """Write the snapshot and one proof a holder; return how many. Existing files are replaced."""
+    (directory / PROOFS_DIR).mkdir(parents=True, exist_ok=True)
+    for account, amount in made.holdings:
+        path = directory / PROOFS_DIR / f"{address_text(account)}.json"
+        _write(path, encode(made.proof_to_json(account, amount)))
+    _write(directory / SNAPSHOT_NAME, encode(made.to_json()))
+    return len(made.holdings)
+
+
+def publish(
+    ledger: Ledger, rpc_url: str, made: Snapshot, *, gas_signer: GasPayer | None = None
+) -> SnapshotResult:
+    """Create the snapshot token and open its claims; close the books. Again changes nothing.
+
+    Raises NotReadyError while entries were posted after the snapshot or the token was migrated
+    there by replay, SigningKeyError without the sealer's signature, CanonicalChainError,
+    RevertedError with the contract's reason.
+    """
+    token = ledger.token
+    init_code = snapshot_init_code(token, ledger.operator)
+    address = created_at(token, init_code)
+    with Rpc(rpc_url) as rpc:
+        chain = read_identity(rpc)
+        _check_publishable(ledger, rpc, chain, made)
+        sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain.chain_id)
+        sender.settle()
+        created = create(sender, token, init_code, name=SNAPSHOT_TOKEN)
+        gas = 0 if created is None else created.gas_used
+        if read_state(rpc, address).finalized:
+            return SnapshotResult(address, chain.chain_id, None, gas)
+        if made.signature is None:
+            raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
+        if not chain.is_test_chain:
+            ledger.set_canonical_chain(chain.chain_id)
+        data = open_calldata(made.header, made.root, made.deadline, made.signature)
+        rehearse(sender, address, data, what="the snapshot")  # while the books are open
+        ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
+        try:
+            receipt = call(sender, address, data, what="the snapshot", gas=_OPEN_GAS)
+        except RevertedError:
+            if not read_state(rpc, address).finalized:
+                ledger.run(lambda c: cutover.reopen_books(c, ledger.token))
+            raise
+        return SnapshotResult(address, chain.chain_id, receipt.tx_hash, gas + receipt.gas_used)
+
+
+def _check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snapshot) -> None:
+    token = ledger.token
+    if not chain.is_test_chain and token.canonical_chain_id not in (None, chain.chain_id):
+        raise CanonicalChainError(
+            f"{token.symbol} lives on chain {token.canonical_chain_id}, not on {chain.chain_id}",
+            hint="a token has one canonical chain",
+        )
+    with ledger.read() as connection:
+        head = batches.head(connection, token)
+        unsealed = batches.count_unsealed(connection, token)
+    if unsealed or head.digest != made.digest:
+        raise NotReadyError(
+            "the ledger has gone on since the snapshot", hint="seal, and take it anew"
+        )
+    replayed = contracts.token_address(token, ledger.operator)
+    if get_code(rpc, replayed) and read_state(rpc, replayed).head_number:
+        raise NotReadyError(
+            f"{token.symbol} was migrated to this chain by replay: {to_checksum(replayed)}",
+            hint="a token comes to the chain one way: go on with `migrate`",
+        )
+
+
+def claim(
+    rpc_url: str,
+    contract: bytes,
+    document: object,
+    *,
+    gas_signer: GasPayer | None = None,
+) -> SnapshotResult:
+    """Give one account its balance, from the document of its proof file. Needs no ledger.
+
+    Raises FileFormatError for another document, RevertedError with the contract's reason.
+    """
+    account, amount, proof = _read_proof(document)
+    with Rpc(rpc_url) as rpc:
+        check_code(rpc, contract, name=SNAPSHOT_TOKEN)
+        chain_id = rpc.quantity("eth_chainId")
+        if any(read_words(rpc, contract, [CLAIMED + address_word(account)])[0]):
+            return SnapshotResult(contract, chain_id, None, 0)
+        sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain_id)
+        data = claim_calldata(account, amount, proof)
+        receipt = call(sender, contract, data, what="the claim", gas=_CLAIM_GAS)
+        return SnapshotResult(contract, chain_id, receipt.tx_hash, receipt.gas_used)
+
+
+def sweep(
+    rpc_url: str,
+    contract: bytes,
+    *,
+    destination: bytes | None = None,
+    admin: Signer | None = None,
+    gas_signer: GasPayer | None = None,
+) -> SnapshotResult:
+    """Mint what nobody claimed, after the deadline. Needs no ledger.
+
+    `destination` is named first, by `admin`; once named it may be left away. Raises RevertedError
+    with the contract's reason (ClaimsOpen, NoSweepDestination, …).
+    """
+    with Rpc(rpc_url) as rpc:
+        check_code(rpc, contract, name=SNAPSHOT_TOKEN)
+        chain_id = rpc.quantity("eth_chainId")
+        if destination is not None:
+            if admin is None:
+                raise SigningKeyError(
+                    "only the admin names a destination", hint="give the operator's keystore"
+                )
+            owner = Courier(rpc, admin, chain_id=chain_id)
+            data = destination_calldata(destination)
+            call(owner, contract, data, what="the destination", gas=_SWEEP_GAS)
+        sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain_id)
+        receipt: Receipt = call(sender, contract, SWEEP_CALL, what="the sweep", gas=_SWEEP_GAS)
+        return SnapshotResult(contract, chain_id, receipt.tx_hash, receipt.gas_used)
+
+
+_PROOF_KEYS = frozenset({"format", "balancesRoot", "account", "amount", "proof"})
+
+
+def _read_proof(document: Any) -> tuple[bytes, int, tuple[bytes, ...]]:
+    fields = read_fields(document, "the proof", _PROOF_KEYS)
+    if fields["format"] != BALANCE_PROOF_FORMAT:
+        raise refuse("format", fields["format"], BALANCE_PROOF_FORMAT)
+    read_bytes(fields["balancesRoot"], "balancesRoot")
+    return (
+        read_address(fields["account"], "account"),
+        read_decimal(fields["amount"], "amount", UINT256_MAX),
+        read_list(fields["proof"], "proof", lambda node: read_bytes(node, "proof")),
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""Transactions as files through the command, on a real Anvil."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.chain.signer import create_keystore
+
+
+def test_signed_offline_and_broadcast(book, fresh_anvil: str, monkeypatch) -> None:
+    """Migrate --unsigned, sign-offline without a network, broadcast; migrate finds it done."""
+    payer = hex_data(create_keystore("payer.json", "payer.password"))
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_setBalance", [payer, hex(10**20)])
+    book("seal", "--sign")
+    words = ("--rpc", fresh_anvil)
+    ended = book(
+        "migrate", *words, "--unsigned", "out.json", "--payer", payer, "--max-gas-price", "9",
+        "--json",
+    )  # fmt: skip
+    assert (0, 2, ["out.json"]) == (
+        ended.status,
+        ended.document["transactions"],
+        ended.document["files"],
+    )
+    contract = ended.document["contract"]
+    key = ("--keystore", "payer.json", "--password-file", "payer.password")
+    signed = book(
+        "--db", "sqlite:///nowhere.db", "sign-offline", "out.json", "-o", "signed.json",
+        "--contract", contract, *key, "--json",
+    )  # fmt: skip
+    assert (0, [0, 1]) == (signed.status, signed.document["nonces"])
+    sent = book("--db", "sqlite:///nowhere.db", "broadcast", "signed.json", *words, "--json")
+    assert (0, 2) == (sent.status, sent.document["sent"])
+    assert 0 == book("broadcast", "signed.json", *words, "--json").document["sent"]
+    assert 0 == book("migrate", *words, "--json").document["batches"]
+    assert not Path("nowhere.db").exists()
+
+
+def test_a_file_for_a_safe(book, fresh_anvil: str) -> None:
+    """Migrate --safe-json writes what the Transaction Builder imports, and sends nothing."""
+    book("seal", "--sign")
+    told = book("migrate", "--rpc", fresh_anvil, "--safe-json", "safe.json", "--json").document
+    assert (2, ["safe.json"]) == (told["transactions"], told["files"])
+    document = json.loads(Path("safe.json").read_text())
+    assert ("1.0", "31337", 2) == (
+        document["version"],
+        document["chainId"],
+        len(document["transactions"]),
+    )
+    with Rpc(fresh_anvil) as rpc:
+        assert "0x" == rpc.call("eth_getCode", [told["contract"], "latest"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--safe-json", "a", "--unsigned", "b", "--payer", "0x" + "11" * 20),
+        ("--unsigned", "b"),
+        ("--payer", "0x" + "11" * 20),
+        ("--nonce", "1"),
+        ("--plan", "--safe-json", "a", "--finalize"),
+        ("--max-gas-price", "free", "--safe-json", "a", "--nonce", "0"),
+    ],
+)
+def test_options_that_do_not_go_together(book, fresh_anvil: str, words: tuple[str, ...]) -> None:
+    """Contradictions are wrong usage, and no file is written."""
+    ended = book("migrate", "--rpc", fresh_anvil, *words, "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert not Path("a").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", "[]", '{"format":"x"}\n', "\x00"])
+def test_files_that_are_none(book, fresh_anvil: str, text: str) -> None:
+    """What is not exactly such a file is refused by both commands."""
+    Path("file.json").write_text(text)
+    for words in (("sign-offline", "file.json", "-o", "x"), ("broadcast", "file.json")):
+        more = ("--rpc", fresh_anvil) if words[0] == "broadcast" else ()
+        ended = book(*words, *more, "--json")
+        assert (2, "bad_file") == (ended.status, ended.error["code"])

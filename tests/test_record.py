@@ -1,0 +1,80 @@
+"""The deployment record, and code that is none of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests import books
+
+from token_ledger.chain import contracts
+from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.chain.state import get_code
+from token_ledger.core.address import DEPLOYMENT_PROXY, create2, to_checksum
+from token_ledger.core.hashing import keccak
+from token_ledger.core.strict import decode
+from token_ledger.errors import ForeignContractError
+from token_ledger.ingest import ingest
+from token_ledger.ledger import Ledger
+from token_ledger.migrate import migrate
+from token_ledger.reconcile import reconcile
+from token_ledger.record import deployment_record, write_record
+from token_ledger.seal import seal
+from token_ledger.sign import sign
+
+
+@pytest.fixture
+def ledger(sqlite_url: str, tmp_path: Path) -> Iterator[Ledger]:
+    with books.create(sqlite_url, tmp_path) as ledger:
+        books.fill(ledger, 10)
+        seal(ledger)
+        sign(ledger, books.operator())
+        yield ledger
+
+
+def test_the_record_says_what_is_there(ledger: Ledger, fresh_anvil: str, tmp_path: Path) -> None:
+    """Address, block, arguments and hashes are the chain's; the address follows from them."""
+    with pytest.raises(ForeignContractError):
+        deployment_record(ledger, fresh_anvil)
+    done = migrate(ledger, fresh_anvil)
+    path = tmp_path / "deployment.json"
+    assert path in write_record(ledger, fresh_anvil, path)
+    record = decode(path.read_bytes())
+    bytecode = contracts.artifact(contracts.TOKEN_CONTRACT).bytecode
+    init_code = bytecode + bytes.fromhex(record["constructorArguments"][2:])
+    assert hex_data(keccak(init_code)) == record["initCodeHash"]
+    address = create2(DEPLOYMENT_PROXY, bytes.fromhex(record["salt"][2:]), keccak(init_code))
+    assert (to_checksum(address), 31337, True) == (
+        record["address"],
+        record["chainId"],
+        record["codeIsThisReleases"],
+    )
+    with Rpc(fresh_anvil) as rpc:
+        assert hex_data(keccak(get_code(rpc, done.contract))) == record["codeHash"]
+        assert get_code(rpc, done.contract, block=hex(record["block"]))
+        assert not get_code(rpc, done.contract, block=hex(record["block"] - 1))
+    assert record["compiler"]["version"]
+    before = path.read_bytes()
+    assert [] == write_record(ledger, fresh_anvil, path)
+    assert before == path.read_bytes()
+
+
+def test_foreign_code_is_refused_unless_it_is_named(
+    ledger: Ledger, fresh_anvil: str, sqlite_url: str, tmp_path: Path
+) -> None:
+    """Other code at the address: migrate refuses, reconcile finds it, --allow-code accepts it."""
+    contract = migrate(ledger, fresh_anvil).contract
+    ingest(ledger, fresh_anvil)
+    with Rpc(fresh_anvil) as rpc:
+        code = get_code(rpc, contract) + b"\0"
+        rpc.call("anvil_setCode", [hex_data(contract), hex_data(code)])
+    with pytest.raises(ForeignContractError, match="not that of this release") as caught:
+        migrate(ledger, fresh_anvil)
+    assert hex_data(keccak(code)) in str(caught.value.hint)
+    assert ["unknown_contract"] == [f.kind for f in reconcile(ledger, fresh_anvil).findings]
+    allowed = [keccak(code)]
+    assert reconcile(ledger, fresh_anvil, allow_code=allowed).clean
+    assert 0 == migrate(ledger, fresh_anvil, allow_code=allowed).batches
+    with pytest.raises(ForeignContractError):
+        migrate(ledger, fresh_anvil, allow_code=[b"\1" * 32])
