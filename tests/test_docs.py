@@ -181,7 +181,7 @@ def _signature(item: dict[str, Any]) -> str:
     inputs = [
         " ".join(
             [
-                part["internalType"].removeprefix("struct ILedgerToken."),
+                re.sub(r"^struct \w+\.", "", part["internalType"]),
                 *(["indexed"] if part.get("indexed") else []),
                 part["name"],
             ]

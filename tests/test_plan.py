@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests import books
 
+from token_ledger.anchor import anchor
 from token_ledger.chain.rpc import Rpc
 from token_ledger.core.forecast import PRICES, REPRICINGS, ether, parse_gas_price
 from token_ledger.core.types import Record, Texts
@@ -16,6 +17,7 @@ from token_ledger.migrate import migrate
 from token_ledger.plan import plan
 from token_ledger.seal import seal
 from token_ledger.sign import sign
+from token_ledger.snapshot import claim, publish, take
 
 
 @pytest.fixture
@@ -103,10 +105,10 @@ def test_forks_under_way_are_told(ledger: Ledger) -> None:
 def test_a_snapshot_is_told_where_it_is_cheaper(sqlite_url: str, tmp_path: Path) -> None:
     """Thousands of entries among few holders: balances alone cost less, and it says so."""
     with books.create(sqlite_url, tmp_path) as ledger:
-        ledger.create_account("a", initial_balance=1)
+        for name in ["a", "b", *(f"holder-{i}" for i in range(60))]:
+            ledger.create_account(name, initial_balance=1)
         assert plan(ledger).cheaper is None
-        ledger.create_account("b")
-        for _ in range(3):
+        for _ in range(5):
             ledger.post_many(
                 [
                     Record(*pair, 1, Texts(reason="x"))
@@ -137,3 +139,30 @@ def test_ether_is_exact(wei: int, text: str | None) -> None:
     shown = ether(wei)
     assert text is None or text == shown
     assert wei == int(Context(prec=80).multiply(Decimal(shown), Decimal(10**18)))
+
+
+def test_the_other_ways_cost_what_is_told(
+    sqlite_url: str, tmp_path: Path, fresh_anvil: str
+) -> None:
+    """Snapshot and anchor, done for real, take at most what the plan says, and a tenth less."""
+    with books.create(sqlite_url, tmp_path) as ledger:
+        for seed in range(1, 11):
+            books.fill(ledger, 8, seed=seed)
+            seal(ledger)
+        sign(ledger, books.operator())
+        _, by_balances, by_headers = plan(ledger).ways
+        anchored = anchor(ledger, fresh_anvil).gas_used
+        made = take(ledger, deadline=4_000_000_000, sealer=books.operator())
+        opened = publish(ledger, fresh_anvil, made)
+        claims = sum(
+            claim(fresh_anvil, opened.contract, made.proof_to_json(*holding)).gas_used
+            for holding in made.holdings
+        )
+        assert len(made.holdings) == len(books.PEOPLE)
+    for told, used in (
+        (by_headers.operator_gas, anchored),
+        (by_balances.operator_gas, opened.gas_used),
+        (by_balances.holders_gas, claims),
+    ):
+        assert used <= told * 1.02
+        assert told <= used * 1.10

@@ -178,7 +178,9 @@ def test_an_orphaned_mirror_is_found(ledger: Ledger, fresh_anvil: str) -> None:
     with Rpc(fresh_anvil) as rpc:
         rpc.call("anvil_mine", ["0x2"])
         ingest(ledger, fresh_anvil)
-        rpc.call("anvil_reorg", [1, []])
+        payer = rpc.call("eth_accounts")[0]
+        # With a transaction in it: an empty block of the same second would be the same block.
+        rpc.call("anvil_reorg", [1, [[{"from": payer, "to": payer, "value": "0x1"}, 0]]])
     assert [kinds.ORPHANED] == found(reconcile(ledger, fresh_anvil))
     ingest(ledger, fresh_anvil)
     assert [] == found(reconcile(ledger, fresh_anvil))

@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from token_ledger.anchor import HEADERS_MAX
 from token_ledger.chain import contracts
+from token_ledger.chain.creation import (
+    REGISTRY,
+    SNAPSHOT_TOKEN,
+    registry_init_code,
+    snapshot_init_code,
+)
 from token_ledger.chain.identity import read_identity
 from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.state import get_code, read_state
@@ -27,11 +34,10 @@ from token_ledger.ledger.sealing import UnsealedEntry
 from token_ledger.seal import plan_batch
 
 TOKEN_CONSTRUCTOR_GAS = 125_000
-SNAPSHOT_DEPLOYMENT_GAS = 1_000_000
-SNAPSHOT_CLAIM_GAS = 105_000
-REGISTRY_DEPLOYMENT_GAS = 900_000
-REGISTRY_SUBMIT_GAS = 85_000
-TRANSACTION_GAS_MAX = 1 << 24
+REGISTRY_CONSTRUCTOR_GAS = 80_000
+SNAPSHOT_OPEN_GAS = 260_000
+SNAPSHOT_CLAIM_GAS = 92_000
+ANCHOR_GAS, ANCHOR_HEADER_GAS = 45_000, 32_000
 _EVERYTHING = 2**63 - 1
 
 
@@ -67,6 +73,8 @@ class Plan:
     deployment_runtime_bytes: int = 0
     new_holders: int = 0
     holders: int = 0
+    snapshot_gas: int = 0
+    registry_gas: int = 0
     prices: tuple[GasPrice, ...] = ()
 
     @property
@@ -92,12 +100,13 @@ class Plan:
     @property
     def ways(self) -> tuple[Way, ...]:
         """Every way to go on the chain, this one first."""
-        snapshot_deploy = self.deployment_gas + SNAPSHOT_DEPLOYMENT_GAS + self.finalize_gas
-        anchor = REGISTRY_DEPLOYMENT_GAS + REGISTRY_SUBMIT_GAS * self.totals.batches
+        snapshot = self.snapshot_gas + SNAPSHOT_OPEN_GAS
+        runs = -(-self.totals.batches // HEADERS_MAX)
+        anchor = self.registry_gas + ANCHOR_GAS * runs + ANCHOR_HEADER_GAS * self.totals.batches
         claims = SNAPSHOT_CLAIM_GAS * self.holders
         return (
             Way("replay", self.gas, 0, "every entry as a Transfer, every balance in place"),
-            Way("snapshot", snapshot_deploy, claims, "balances alone, each claimed by its holder"),
+            Way("snapshot", snapshot, claims, "balances alone, each claimed by its holder"),
             Way("anchor", anchor, 0, "tamper evidence of every batch, and no token"),
         )
 
@@ -196,8 +205,15 @@ def plan(
     made.prices = tuple(gas_prices) or forecast.PRICES
     if rpc_url is not None:
         _ask(made, rpc_url, own_price=not gas_prices)
+    salt, operator = token.uid, ledger.operator
     if not made.deployed:
-        made.deployment_gas, made.deployment_runtime_bytes = _deployment(ledger)
+        code = contracts.init_code(token, operator)
+        made.deployment_gas = _creation_gas(salt + code, contracts.TOKEN_CONTRACT)
+        made.deployment_runtime_bytes = len(contracts.artifact(contracts.TOKEN_CONTRACT).runtime)
+    made.snapshot_gas = _creation_gas(salt + snapshot_init_code(token, operator), SNAPSHOT_TOKEN)
+    made.registry_gas = _creation_gas(
+        salt + registry_init_code(token, operator), REGISTRY, REGISTRY_CONSTRUCTOR_GAS
+    )
     holders: set[bytes] = set()
     with ledger.read() as connection:
         total = batches.head(connection, token).next_seq
@@ -225,13 +241,9 @@ def _ask(made: Plan, rpc_url: str, *, own_price: bool) -> None:
             made.after = state.head_number
 
 
-def _deployment(ledger: Ledger) -> tuple[int, int]:
-    runtime = len(contracts.artifact(contracts.TOKEN_CONTRACT).runtime)
-    calldata = contracts.deployment_calldata(ledger.token, ledger.operator)
-    gas = forecast.deployment_gas(
-        calldata, runtime_bytes=runtime, constructor_gas=TOKEN_CONSTRUCTOR_GAS
-    )
-    return gas, runtime
+def _creation_gas(calldata: bytes, name: str, constructor_gas: int = TOKEN_CONSTRUCTOR_GAS) -> int:
+    runtime = len(contracts.artifact(name).runtime)
+    return forecast.deployment_gas(calldata, runtime_bytes=runtime, constructor_gas=constructor_gas)
 
 
 def _forecasts(

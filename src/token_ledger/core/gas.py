@@ -25,7 +25,7 @@ _CALLDATA_HEAD_NONZERO = 3 * 32 + 65 + 39
 """Of them not zero at most: three hashes, the signature, the significant bytes of the numbers."""
 
 TRANSACTION_GAS = 21_000
-FIXED_GAS = 46_200
+FIXED_GAS = 47_600
 FIRST_BATCH_GAS = 17_100
 LOG_GAS = 1_756
 NARROW_ROW_GAS = 170
