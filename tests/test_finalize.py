@@ -187,7 +187,7 @@ def test_it_waits_for_everything(ledger: Ledger, url: str) -> None:
         finalize(ledger, url, admin=books.operator())
     ingest(ledger, url)
     ledger.transfer("alice", "bob", 1, reason="late")
-    refused("1 entries of TKN are not sealed")
+    refused("1 entry of TKN not sealed yet")
     seal(ledger)
     sign(ledger, books.operator())
     refused("stands at batch 1, the ledger at 2")

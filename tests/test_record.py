@@ -39,7 +39,12 @@ def test_the_record_says_what_is_there(ledger: Ledger, fresh_anvil: str, tmp_pat
         deployment_record(ledger, fresh_anvil)
     done = migrate(ledger, fresh_anvil)
     path = tmp_path / "deployment.json"
-    assert path in write_record(ledger, fresh_anvil, path)
+    source = tmp_path / "deployment.input.json"
+    assert [path, source] == write_record(ledger, fresh_anvil, path)
+    given = decode(source.read_bytes())
+    assert "Solidity" == given["language"]
+    assert "src/LedgerToken.sol" in given["sources"]
+    assert all(text["content"] for text in given["sources"].values())
     record = decode(path.read_bytes())
     bytecode = contracts.artifact(contracts.TOKEN_CONTRACT).bytecode
     init_code = bytecode + bytes.fromhex(record["constructorArguments"][2:])

@@ -1,4 +1,6 @@
-// Writes the artifacts that the Python package ships; with --check, only compares them.
+// Writes the artifacts that the Python package ships; with --check, only compares them. sources.json
+// is what explorers need to verify a contract: its standard-JSON input is
+// {language, settings, sources: of sources.json those that the artifact names}.
 // Usage: node scripts/artifacts.js [--check]
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,6 +11,7 @@ import { keccak256 } from "ethers";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TARGET = join(ROOT, "../src/token_ledger/chain/artifacts");
+const solc = createRequire(import.meta.url)("solc");
 const CONTRACTS = ["HeaderRegistry", "LedgerToken", "SnapshotToken", "Vault", "VaultFactory"];
 
 /** Only `src`, in a folder of its own: bytecode must not depend on which tests exist. */
@@ -20,17 +23,40 @@ function build() {
   });
 }
 
+/** What the compiler is told, whatever it compiles; names of files stay as the sources have them. */
+const SETTINGS = {
+  remappings: ["@openzeppelin/contracts/=node_modules/@openzeppelin/contracts/"],
+  optimizer: { enabled: true, runs: 1_000_000 },
+  evmVersion: "cancun",
+  viaIR: true,
+  metadata: { appendCBOR: false, bytecodeHash: "none" },
+  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+};
+
 /** Settings as the compiler saw them, without what names files. */
 function compiler(contract) {
   const { settings } = JSON.parse(contract.rawMetadata);
   return {
-    version: createRequire(import.meta.url)("solc").version(),
+    version: solc.version(),
     evmVersion: settings.evmVersion,
     viaIR: settings.viaIR,
     optimizer: settings.optimizer,
     metadata: settings.metadata,
   };
 }
+
+/** Compile a contract from its own sources alone, as an explorer would, and compare the bytecode. */
+function checkInput({ contractName, bytecode, deployedBytecode, sources: names }) {
+  const sources = Object.fromEntries(names.map((name) => [name, source(name)]));
+  const input = { language: "Solidity", settings: SETTINGS, sources };
+  const { contracts } = JSON.parse(solc.compile(JSON.stringify(input)));
+  const { evm } = contracts[`src/${contractName}.sol`][contractName];
+  if ("0x" + evm.bytecode.object !== bytecode || "0x" + evm.deployedBytecode.object !== deployedBytecode) {
+    throw new Error(`${contractName}: its standard-JSON input gives other bytecode`);
+  }
+}
+
+const source = (name) => ({ content: readFileSync(join(ROOT, name), "utf8") });
 
 /** Byte ranges of each immutable in the deployed code; the compiler's own keys are not stable. */
 function immutableReferences(contract) {
@@ -49,6 +75,7 @@ function artifact(contractName) {
     deployedBytecode: contract.deployedBytecode.object,
     immutableReferences: immutableReferences(contract),
     compiler: compiler(contract),
+    sources: Object.keys(JSON.parse(contract.rawMetadata).sources).toSorted(),
   };
 }
 
@@ -61,19 +88,28 @@ function checkFrozen({ contractName, bytecode }) {
   }
 }
 
-const check = process.argv.includes("--check");
+function write(name, content) {
+  const text = JSON.stringify(content, null, 2) + "\n";
+  const path = join(TARGET, `${name}.json`);
+  if (!process.argv.includes("--check")) {
+    mkdirSync(TARGET, { recursive: true });
+    writeFileSync(path, text);
+  } else if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
+    throw new Error(`${name}.json is stale: run npm run artifacts`);
+  }
+}
+
 build();
+const names = new Set();
 for (const name of CONTRACTS) {
   const content = artifact(name);
   checkFrozen(content);
-  const text = JSON.stringify(content, null, 2) + "\n";
-  const path = join(TARGET, `${name}.json`);
-  if (check) {
-    if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
-      throw new Error(`${name}.json is stale: run npm run artifacts`);
-    }
-  } else {
-    mkdirSync(TARGET, { recursive: true });
-    writeFileSync(path, text);
-  }
+  checkInput(content);
+  content.sources.forEach((file) => names.add(file));
+  write(name, content);
 }
+write("sources", {
+  language: "Solidity",
+  settings: SETTINGS,
+  sources: Object.fromEntries([...names].toSorted().map((name) => [name, source(name)])),
+});

@@ -95,12 +95,18 @@ abstract contract HeaderChain is AccessControl, IHeaderChain {
         );
     }
 
-    /// @dev Refuse a header that is not the one behind the head.
-    function _checkNext(Batch calldata header) internal view {
-        (uint64 number, bytes32 parent, uint64 nextSeq) = head();
-        if (header.number != number + 1) revert UnexpectedNumber(number + 1, header.number);
+    /// @dev Refuse a header that is not the one behind the head. Returns its number and first `seq`.
+    function _checkNext(Batch calldata header)
+        internal
+        view
+        returns (uint64 number, uint64 firstSeq)
+    {
+        bytes32 parent;
+        (number, parent, firstSeq) = head();
+        number++;
+        if (header.number != number) revert UnexpectedNumber(number, header.number);
         if (header.parent != parent) revert UnexpectedParent(parent, header.parent);
-        if (header.firstSeq != nextSeq) revert UnexpectedFirstSeq(nextSeq, header.firstSeq);
+        if (header.firstSeq != firstSeq) revert UnexpectedFirstSeq(firstSeq, header.firstSeq);
         if (header.count == 0) revert EmptyBatch();
     }
 
@@ -112,10 +118,10 @@ abstract contract HeaderChain is AccessControl, IHeaderChain {
     }
 
     /// @dev Make a header the head; the caller has checked it.
-    function _store(Batch calldata header, bytes32 digest) internal {
-        _number = header.number;
-        _nextSeq = header.firstSeq + header.count;
-        digestOf[header.number] = digest;
+    function _store(uint64 number, bytes32 digest, uint64 nextSeq) internal {
+        _number = number;
+        _nextSeq = nextSeq;
+        digestOf[number] = digest;
     }
 
     function _typedDigest(bytes32 structHash) internal view returns (bytes32) {

@@ -19,12 +19,10 @@ contract HeaderRegistry is HeaderChain, IHeaderRegistry {
         bytes32 digest;
         for (uint256 i = 0; i < headers.length; i++) {
             Batch calldata header = headers[i];
-            _checkNext(header);
+            (uint64 number, uint64 firstSeq) = _checkNext(header);
             digest = batchDigest(header);
-            _store(header, digest);
-            emit HeaderAnchored(
-                header.number, digest, header.entriesRoot, header.firstSeq, header.count
-            );
+            _store(number, digest, firstSeq + header.count);
+            emit HeaderAnchored(number, digest, header.entriesRoot, firstSeq, header.count);
         }
         _checkSealer(digest, signature);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Netting} from "./Netting.sol";
 import {OnchainToken} from "./OnchainToken.sol";
 import {ILedgerToken} from "./interfaces/ILedgerToken.sol";
@@ -24,7 +25,9 @@ contract LedgerToken is OnchainToken, ILedgerToken {
 
     /// @inheritdoc ILedgerToken
     function replay(Batch calldata header, bytes calldata rows, bytes calldata signature) external {
-        _replay(header, rows, signature, header.count);
+        bytes32 digest = _check(header, rows, signature);
+        if (_rowsDone != 0) _replayPart(header, digest, rows, type(uint32).max);
+        else _complete(header, digest, Netting.execute(rows, header.count, 0, header.count));
     }
 
     /// @inheritdoc ILedgerToken
@@ -34,8 +37,13 @@ contract LedgerToken is OnchainToken, ILedgerToken {
         bytes calldata signature,
         uint32 rowsMax
     ) external {
+        bytes32 digest = _check(header, rows, signature);
         if (rowsMax == 0) revert EmptyPart();
-        _replay(header, rows, signature, rowsMax);
+        if (_rowsDone == 0) {
+            _openDigest = digest;
+            _checkSupply(header, Netting.rehearse(rows, header.count, 0, header.count));
+        }
+        _replayPart(header, digest, rows, rowsMax);
     }
 
     /// @inheritdoc ILedgerToken
@@ -49,41 +57,42 @@ contract LedgerToken is OnchainToken, ILedgerToken {
         if (_rowsDone != 0) return (_openDigest, _rowsDone);
     }
 
-    function _replay(
-        Batch calldata header,
-        bytes calldata rows,
-        bytes calldata signature,
-        uint32 rowsMax
-    ) private {
+    /// @dev Refuse everything but the next batch, of which only balances are not looked at.
+    function _check(Batch calldata header, bytes calldata rows, bytes calldata signature)
+        private
+        view
+        returns (bytes32 digest)
+    {
         if (finalized) revert AlreadyFinalized();
         _checkNext(header);
         bytes32 rowsHash = keccak256(rows);
         if (header.rowsHash != rowsHash) revert UnexpectedRowsHash(header.rowsHash, rowsHash);
-        bytes32 digest = batchDigest(header);
+        digest = batchDigest(header);
         _checkSealer(digest, signature);
+    }
 
-        uint32 done = _rowsDone;
-        if (done != 0 && digest != _openDigest) revert UnexpectedDigest(_openDigest, digest);
-        uint32 left = header.count - done;
-        if (rowsMax < left) {
-            if (done == 0) {
-                _openDigest = digest;
-                _checkSupply(header, Netting.rehearse(rows, header.count, 0, header.count));
-            }
-            _rowsDone = done + rowsMax;
-            Netting.execute(rows, header.count, done, rowsMax);
-            emit BatchPartReplayed(header.number, digest, header.firstSeq + done, rowsMax);
-        } else {
-            _rowsDone = 0;
-            _store(header, digest);
-            _checkSupply(header, Netting.execute(rows, header.count, done, left));
-            if (done != 0) {
-                emit BatchPartReplayed(header.number, digest, header.firstSeq + done, left);
-            }
-            emit BatchReplayed(
-                header.number, digest, header.entriesRoot, header.firstSeq, header.count
-            );
-        }
+    /// @dev Execute the next rows of the open batch, `rowsMax` or what is left.
+    function _replayPart(
+        Batch calldata header,
+        bytes32 digest,
+        bytes calldata rows,
+        uint256 rowsMax
+    ) private {
+        if (digest != _openDigest) revert UnexpectedDigest(_openDigest, digest);
+        uint256 done = _rowsDone;
+        uint256 n = Math.min(rowsMax, header.count - done);
+        uint256 supply = Netting.execute(rows, header.count, done, n);
+        bool last = done + n == header.count;
+        _rowsDone = last ? 0 : uint32(done + n);
+        emit BatchPartReplayed(header.number, digest, header.firstSeq + uint64(done), uint32(n));
+        if (last) _complete(header, digest, supply);
+    }
+
+    /// @dev The batch was executed and left `supply`.
+    function _complete(Batch calldata header, bytes32 digest, uint256 supply) private {
+        _checkSupply(header, supply);
+        _store(header.number, digest, header.firstSeq + header.count);
+        emit BatchReplayed(header.number, digest, header.entriesRoot, header.firstSeq, header.count);
     }
 
     function _checkSupply(Batch calldata header, uint256 supply) private pure {

@@ -43,7 +43,7 @@ contract SnapshotToken is OnchainToken, ISnapshotToken {
         _checkSealer(snapshotDigest(signed), signature);
         if (block.timestamp > deadline) revert DeadlinePassed(deadline);
 
-        _store(header, digest);
+        _store(header.number, digest, header.firstSeq + header.count);
         _finalize();
         _snapshot = signed;
         unclaimed = header.totalSupply;

@@ -24,7 +24,9 @@ interface Vm {
     function etch(address account, bytes calldata code) external;
     function expectEmit() external;
     function expectRevert(bytes calldata data) external;
+    function expectPartialRevert(bytes4 selector) external;
     function expectRevert(bytes4 selector) external;
+    function getBlockTimestamp() external view returns (uint256);
     function getRecordedLogs() external view returns (Log[] memory);
     function lastCallGas() external view returns (Gas memory);
     function load(address account, bytes32 slot) external view returns (bytes32);
@@ -51,6 +53,7 @@ interface Vm {
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
     function recordLogs() external;
+    function snapshotGasLastCall(string calldata name) external returns (uint256 gas);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function store(address account, bytes32 slot, bytes32 value) external;
     function toString(uint256 value) external pure returns (string memory);
@@ -96,6 +99,11 @@ abstract contract Test {
     function signature(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
         return abi.encodePacked(r, s, v);
+    }
+
+    /// @dev The compiler takes block.timestamp for a constant of the transaction, which a test is.
+    function wait(uint256 time) internal {
+        vm.warp(vm.getBlockTimestamp() + time);
     }
 
     /// @dev Print one line with -vv.

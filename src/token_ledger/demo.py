@@ -15,6 +15,7 @@ from token_ledger.chain.anvil import Anvil
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.chain.signer import KeystoreSigner, create_keystore, password_from
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted, filled
 from token_ledger.core.files import proof_to_json, read_batch
 from token_ledger.core.parse import format_amount
 from token_ledger.core.strict import decode, encode, to_hex
@@ -143,7 +144,7 @@ class _Demo:
         signed = sign(self.ledger, self.signer)
         self.say(
             "seal --sign",
-            f"{sealed.entries} entries in {sealed.batches} batches, {signed.signed} signed, "
+            f"{filled(sealed.entries, sealed.batches)}, {signed.signed} signed, "
             f"head {to_hex(sealed.head_digest)}",
         )
         exported = export(self.ledger, self.directory / "export")
@@ -155,7 +156,8 @@ class _Demo:
         self.say(
             f"migrate --rpc {url}",
             f"contract {to_checksum(done.contract)}, {done.entries} entries replayed in "
-            f"{done.batches} transactions, {done.gas_used / done.entries:,.0f} gas an entry",
+            f"{counted(done.batches, 'transaction')}, "
+            f"{done.gas_used / done.entries:,.0f} gas an entry",
         )
         with Rpc(url) as rpc:  # so that what was replayed is final on this chain of one
             rpc.call("anvil_mine", [hex(_FINALITY_BLOCKS)])

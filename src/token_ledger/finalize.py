@@ -17,6 +17,7 @@ from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, read_state
 from token_ledger.chain.vaults import revert_of
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.errors import (
     ForeignContractError,
@@ -139,7 +140,7 @@ def _check_ready(
         head = batches.head(connection, ledger.token)
     if unsealed:
         raise NotReadyError(
-            f"{unsealed} entries of {ledger.token.symbol} are not sealed",
+            f"{counted(unsealed, 'entry')} of {ledger.token.symbol} not sealed yet",
             hint="run `seal --sign`, `migrate`, `import` and `reconcile`, then finalize",
         )
     try:

@@ -93,16 +93,28 @@ def write_record(ledger: Ledger, rpc_url: str, path: Path) -> list[Path]:
 
 def compiler(name: str) -> dict[str, Any]:
     """Return the compiler and its settings, as the artifact of this release names them."""
-    path = importlib.resources.files("token_ledger.chain") / "artifacts" / f"{name}.json"
-    found: dict[str, Any] = orjson.loads(path.read_bytes()).get("compiler", {})
+    found: dict[str, Any] = _artifact(name).get("compiler", {})
     return found
 
 
 def standard_json(name: str) -> bytes | None:
-    """Return the standard-JSON input that compiles to a contract, where this release ships it."""
-    artifacts = importlib.resources.files("token_ledger.chain") / "artifacts"
-    path = artifacts / f"{name}{STANDARD_JSON}"
-    return path.read_bytes() if path.is_file() else None
+    """Return the standard-JSON input that compiles to a contract, of its own sources alone.
+
+    None where this release does not ship the sources.
+    """
+    names, shipped = _artifact(name).get("sources"), _artifact("sources")
+    if not names or not shipped:
+        return None
+    sources = {source: shipped["sources"][source] for source in names}
+    return encode(
+        {"language": shipped["language"], "settings": shipped["settings"], "sources": sources}
+    )
+
+
+def _artifact(name: str) -> dict[str, Any]:
+    path = importlib.resources.files("token_ledger.chain") / "artifacts" / f"{name}.json"
+    found: dict[str, Any] = orjson.loads(path.read_bytes()) if path.is_file() else {}
+    return found
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -99,6 +99,11 @@ def _check(path: Path, progress: Progress) -> tuple[Report, Subject]:
 
 
 def _check_export(root: Path, progress: Progress) -> tuple[Report, Subject]:
+    if not (root / MANIFEST_NAME).exists():
+        raise FileFormatError(
+            f"{root} is not an export: it holds no {MANIFEST_NAME}",
+            hint="name a proof, a batch file, or the directory that `export` wrote",
+        )
     manifest = read_manifest(decode(_read(root / MANIFEST_NAME)))
     _refuse_strangers(root, manifest.batch_names)
     verifier = ExportVerifier(manifest)

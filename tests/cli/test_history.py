@@ -176,3 +176,28 @@ def test_the_key_may_come_from_the_environment(book, monkeypatch: pytest.MonkeyP
     ended = book("sign")
     assert 2 == ended.status
     assert "0b0b" not in ended.out + ended.err
+
+
+def test_a_proof_that_cannot_be_written(sealed, tmp_path: Path) -> None:
+    """A place that cannot be written is named as it was given, with a way out."""
+    ended = sealed("prove", _entry_id(tmp_path), "-o", "nodir/p", "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert "cannot write nodir/p: no such file or directory" == ended.error["message"]
+    assert ended.error["hint"]
+
+
+def test_a_directory_that_is_no_export(sealed) -> None:
+    """A directory without a manifest is said to be no export."""
+    ended = sealed("verify", ".", "--json")
+    assert (2, "bad_file") == (ended.status, ended.error["code"])
+    assert ". is not an export" in ended.error["message"]
+
+
+def test_one_is_not_spoken_of_as_several(sealed) -> None:
+    """One batch and one entry are singular; several are plural."""
+    assert "5 entries in 1 batches" not in sealed("export", "export").out
+    assert "6 entries in 1 batch\n" in sealed("export", "export").out
+    assert "0 entries in 0 batches\n" in sealed("seal").out
+    sealed("mint", "alice", "1", "--reason", "r")
+    assert "1 entry in 1 batch\n" in sealed("seal").out
+    assert "1 batch, 6 entries" not in sealed("verify", "export").out

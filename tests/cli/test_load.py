@@ -72,3 +72,20 @@ def test_a_missing_file_is_2(book) -> None:
     ended = book("load", "nowhere.csv", "--json")
     assert 2 == ended.status
     assert "nowhere.csv" in ended.error["message"]
+
+
+def test_options_that_do_not_go_together(book, tmp_path: Path) -> None:
+    """--refused without --keep-going is wrong usage; `-` with it needs --refused, and says so."""
+    (tmp_path / "rows.csv").write_text(GOOD)
+    ended = book("load", "rows.csv", "--refused", "x.csv", "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert "--keep-going" in ended.error["hint"]
+    ended = book("load", "-", "--keep-going", "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert "--refused" in ended.error["hint"]
+
+
+def test_an_empty_file_is_named(book, tmp_path: Path) -> None:
+    """An empty file is said to be empty."""
+    (tmp_path / "rows.csv").write_text("")
+    assert "rows.csv: the file is empty" == book("load", "rows.csv", "--json").error["message"]

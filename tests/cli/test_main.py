@@ -57,6 +57,23 @@ def test_a_misspelt_command_suggests_the_nearest(run, words: list[str], near: st
     assert f"did you mean {near}?" in ended.err
 
 
+@pytest.mark.parametrize("words", [["account", "remove", "x"], ["plan"], ["token", "delete"]])
+def test_a_word_of_another_meaning_suggests_nothing(run, words: list[str]) -> None:
+    """A command that does not exist is not answered with one that does something else."""
+    ended = run(*words)
+    assert (2, "") == (ended.status, ended.out)
+    assert "did you mean" not in ended.err
+    assert "--help" in ended.err
+
+
+def test_an_empty_url_is_called_empty(book) -> None:
+    """An empty --rpc is no node, in words that can be understood."""
+    for words in (("migrate",), ("reconcile",), ("verify", ".", "--contract", "0x" + "11" * 20)):
+        ended = book(*words, "--rpc", "", "--json")
+        assert 2 == ended.status
+        assert "?" not in ended.error["message"]
+
+
 def test_a_foreign_command_points_to_the_help(run) -> None:
     """A command that resembles none points to the help."""
     ended = run("qqqqqqqq")

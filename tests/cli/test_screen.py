@@ -7,6 +7,8 @@ import pytest
 from token_ledger.cli import progress as progress_module
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen, printable
+from token_ledger.core.counting import counted
+from token_ledger.core.types import Finding
 
 
 def test_piped_tables_are_plain_and_aligned(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +27,15 @@ def test_a_pair_without_a_value_is_left_out(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("plain", "plain"), ("é 漢", "é 漢"), ("a\tb", r"a\tb"), ("\x1b[0m", r"\x1b[0m"), (None, "")],
+    [
+        ("کتاب\u200cخانه 👩\u200d🚀", "کتاب\u200cخانه 👩\u200d🚀"),
+        ("al\u200cice", r"al\u200cice"),
+        ("plain", "plain"),
+        ("é 漢", "é 漢"),
+        ("a\tb", r"a\tb"),
+        ("\x1b[0m", r"\x1b[0m"),
+        (None, ""),
+    ],
 )
 def test_only_control_characters_are_escaped(text: object, shown: str) -> None:
     """Letters of any script are shown as they are; what moves a cursor is escaped."""
@@ -56,3 +66,29 @@ def test_long_work_tells_rate_and_rest(
         report("seal", 70, None)
     expected = "load: 500 of 1,000 (50 %), 250/s, 2 s left\nseal: 70 done, "
     assert capsys.readouterr().err.startswith(expected)
+
+
+def test_details_of_a_finding_are_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Details are shown without brackets, quotes and names of a programming language."""
+    inner = {"from": "0x01", "value": "5"}
+    details = {"expected": inner, "numbers": [1, 2], "final": False, "actual": None, "none": []}
+    Screen().finding(Finding("value_differs", "an entry differs", details))
+    assert [
+        "",
+        "value_differs: an entry differs",
+        "  expected  from 0x01, value 5",
+        "  numbers   1, 2",
+        "  final     no",
+        "  actual    none",
+        "  none      none",
+    ] == capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "words"),
+    [(0, "batch", "0 batches"), (1, "batch", "1 batch"), (2, "entry", "2 entries"),
+     (1, "entry", "1 entry"), (3, "batch file", "3 batch files")],
+)  # fmt: skip
+def test_counted(number: int, what: str, words: str) -> None:
+    """One thing is singular, none and several are plural."""
+    assert words == counted(number, what)

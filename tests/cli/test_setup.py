@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from token_ledger.ledger.engine import creating
+
 OPERATOR = "0x" + "11" * 20
 INIT = ("init", "--symbol", "TKN", "--name", "Token", "--decimals", "2")
 
@@ -68,6 +70,52 @@ def test_init_never_overwrites_a_key(run, tmp_path: Path) -> None:
     assert (2, "signing_key") == (ended.status, ended.error["code"])
     assert "old" == (tmp_path / "token_ledger.db.operator.password").read_text()
     assert [] == list(tmp_path.glob("*.db"))
+
+
+@pytest.mark.parametrize("words", [(), ("--operator", OPERATOR)])
+def test_a_failed_init_leaves_nothing_behind(run, tmp_path: Path, words) -> None:
+    """An init that is refused takes back the files that it made, and no others."""
+    terms = ("init", "--symbol", "TKN", "--name", "Token", "--decimals", "99", *words)
+    assert 2 == run(*terms, "--db", "sqlite:///z.db").status
+    assert [] == list(tmp_path.iterdir())
+    (tmp_path / "z.db").touch()
+    assert 2 == run(*terms, "--db", "sqlite:///z.db").status
+    assert ["z.db"] == [path.name for path in tmp_path.iterdir() if "z.db-" not in path.name]
+
+
+def test_a_file_in_which_others_wrote_is_not_taken_back(tmp_path: Path) -> None:
+    """A database that somebody filled while ours failed stays as it is."""
+    url, path = f"sqlite:///{tmp_path / 'z.db'}", tmp_path / "z.db"
+
+    def fill_and_fail() -> None:
+        with creating(url):
+            connection = sqlite3.connect(path)
+            connection.execute("CREATE TABLE theirs (x)")
+            connection.close()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fill_and_fail()
+    assert path.exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--operator", OPERATOR)])
+def test_init_in_no_directory_names_it(run, tmp_path: Path, words) -> None:
+    """A database in a directory that is not there: the message names that directory."""
+    ended = run(*INIT, *words, "--db", f"sqlite:///{tmp_path}/none/x.db", "--json")
+    assert 2 == ended.status
+    assert f"{tmp_path}/none" in ended.error["message"]
+    assert "password" not in ended.error["message"]
+    assert ended.error["hint"]
+
+
+@pytest.mark.parametrize("maximum", ["-1", "0", "1" + "0" * 80])
+def test_a_maximum_out_of_range_is_wrong_usage(run, tmp_path: Path, maximum: str) -> None:
+    """A ceiling that no token can have is wrong usage, in words about the supply."""
+    ended = run(*INIT, "--max-supply", maximum, "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert "maximum supply" in ended.error["message"]
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_init_takes_an_operator(run, tmp_path: Path) -> None:

@@ -144,6 +144,8 @@ def test_rows_of_json() -> None:
         (b'{"amount": "1", "amount": "2"}', "repeated"),
         (b'{"amount": NaN}', "NaN"),
         (b"[" * 100_000, "not JSON"),
+        (b'{"metadata": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not JSON"),
+        (b'{"a":' * 100_000, "not JSON"),
         (b"\xff", "not UTF-8"),
         (b"\0", "U+0000"),
     ],
@@ -205,3 +207,11 @@ def test_refused_rows_that_were_never_read() -> None:
         assert "odd" in text
         [(_, row)] = read(text.encode())
         assert isinstance(row, BadRow)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b" \r\n\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_is_called_empty(data: bytes) -> None:
+    """A file without any line says so, and which columns it should have."""
+    with pytest.raises(FileFormatError, match=r"^the file is empty") as caught:
+        RowReader(io.BytesIO(data))
+    assert "timestamp" in str(caught.value.hint)

@@ -80,9 +80,8 @@ class Rpc:
         parts = urlsplit(url)
         self.shown = shown_url(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RpcError(
-                f"not the URL of a node: {self.shown}", hint="give http:// or https:// and a host"
-            )
+            what = f"not the URL of a node: {self.shown}" if url.strip() else "the URL is empty"
+            raise RpcError(what, hint="give http:// or https:// and a host")
         self._url = url
         self._timeout_s = timeout_s
         self._attempts_max = attempts_max

@@ -206,7 +206,7 @@ def node_account(rpc: Rpc) -> NodeAccount:
     if not answer:
         raise SigningKeyError(
             f"{rpc.shown} holds no account that could pay for gas",
-            hint="give a key that pays: --keystore FILE, or the environment",
+            hint="set TOKEN_LEDGER_GAS_KEY to the key that pays, 0x and 64 hexadecimal digits",
         )
     with rpc.decoding("eth_accounts"):
         return NodeAccount(decode_data(answer[0], size=20))

@@ -132,7 +132,7 @@ class LedgerGroup(click.Group):
         """Find the command, or say which one it may have been."""
         name = args[0] if args else ""
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.7)
             path = ctx.command_path
             hint = f"did you mean {path} {near[0]}?" if near else f"see {path} --help"
             raise UsageError(f"no such command: {name!r}", hint=hint)

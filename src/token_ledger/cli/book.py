@@ -73,6 +73,7 @@ def account_list(app: App, /, *, limit: int, cursor: str | None) -> None:
             ["account", "balance", "address"],
             [[a.account_id, a.amount, to_checksum(a.address)] for a in accounts],
             right=["balance"],
+            whole="address",
         )
         _next_page(screen, following)
 
@@ -302,7 +303,7 @@ def statement(
     def view(screen: Screen) -> None:
         rows = [_statement_row(entry, account_id) for entry in page.entries]
         columns = ["time", "amount", "balance", "with", "reason", "id"]
-        screen.table(columns, rows, right=["amount", "balance"])
+        screen.table(columns, rows, right=["amount", "balance"], whole="id")
         _next_page(screen, page.cursor)
 
     app.answer(document, view)

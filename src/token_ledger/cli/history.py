@@ -24,6 +24,7 @@ from token_ledger.cli.outcome import FAILED, FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted, filled
 from token_ledger.core.strict import encode, to_hex
 from token_ledger.errors import UsageError
 
@@ -51,7 +52,7 @@ def seal(app: App, /, *, sign_too: bool, keystore: Path | None, password_file: P
         document,
         lambda screen: screen.pairs(
             [
-                ("sealed", f"{result.entries} entries in {result.batches} batches"),
+                ("sealed", filled(result.entries, result.batches)),
                 ("head", f"{result.head_number} {to_hex(result.head_digest)}"),
                 ("signed", f"{signed.signed} by {to_checksum(signed.signer)}" if signed else None),
             ]
@@ -103,7 +104,7 @@ def sign(
     app.answer(
         result.to_json(),
         lambda screen: screen.pairs(
-            [("signed", f"{result.signed} batches"), ("signer", to_checksum(result.signer))]
+            [("signed", counted(result.signed, "batch")), ("signer", to_checksum(result.signer))]
         ),
     )
 
@@ -129,8 +130,8 @@ def export(app: App, /, *, directory: Path) -> None:
         lambda screen: screen.pairs(
             [
                 ("export", result.path),
-                ("holds", f"{result.entries} entries in {result.batches} batches"),
-                ("written", f"{result.written} batch files"),
+                ("holds", filled(result.entries, result.batches)),
+                ("written", counted(result.written, "batch file")),
                 ("head", f"{result.head_number} {to_hex(result.head_digest)}"),
             ]
         ),
@@ -205,9 +206,7 @@ def _show_report(screen: Screen, report: Report, verdict: str) -> None:
         [[check.name, check.status, check.detail] for check in report.checks],
     )
     for finding in report.findings:
-        screen.line()
-        screen.line(f"{finding.kind}: {finding.message}", style="red")
-        screen.pairs((f"  {name}", value) for name, value in finding.details.items())
+        screen.finding(finding)
     screen.line()
     by = f" by {', '.join(report.anchors)}" if verdict == "VERIFIED" else ""
     screen.line(f"{verdict}{by}", style="bold green" if verdict == "VERIFIED" else "bold red")
@@ -262,6 +261,16 @@ def prove(app: App, /, *, entry_id: bytes, output: Path | None, open_texts: bool
 
 def _write(path: Path, data: bytes) -> None:
     """Write a whole file or nothing: a temporary name beside it, then a rename."""
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise UsageError(
+            f"cannot write {path}: {why}", hint="name a file in a directory that you may write"
+        ) from None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -26,6 +26,7 @@ from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
 from token_ledger.cli.signing import Outgoing
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted, filled
 from token_ledger.core.strict import to_hex
 from token_ledger.errors import UsageError
 
@@ -178,13 +179,17 @@ def _replay(app: App, url: str, record: Path | None, **words: Any) -> int:
                 ("contract", to_checksum(result.contract)),
                 ("chain", result.chain_id),
                 ("record", record),
-                ("replayed", f"{result.entries} entries in {result.batches} batches"),
+                ("replayed", filled(result.entries, result.batches)),
                 ("gas", f"{result.gas_used:,}"),
-                ("unsealed", f"{result.unsealed} entries: seal them" if result.unsealed else None),
+                ("unsealed", _unsealed(result.unsealed)),
             ]
         ),
     )
     return GOOD
+
+
+def _unsealed(entries: int) -> str | None:
+    return f"{counted(entries, 'entry')}: seal and run it again" if entries else None
 
 
 def _plan(app: App, rpc_url: str | None, gas_prices: tuple[str, ...]) -> int:
@@ -201,7 +206,7 @@ def _plan(app: App, rpc_url: str | None, gas_prices: tuple[str, ...]) -> int:
 def _show_plan(screen: Screen, made: Plan) -> None:
     totals = made.totals
     sealed = f"{made.sealed_batches} sealed" + (
-        f", {made.unsealed_entries} entries to seal" if made.unsealed_entries else ""
+        f", {counted(made.unsealed_entries, 'entry')} to seal" if made.unsealed_entries else ""
     )
     over = f" ({totals.gas / totals.floor:.2f} of the floor)" if totals.floor else ""
     screen.pairs(
@@ -279,7 +284,7 @@ def _finalize(app: App, url: str, admin: Signer | None, to_file: Outgoing) -> in
                 ("last batch", done.number),
                 ("transaction", to_hex(done.tx_hash) if done.tx_hash else None),
                 ("finalized", state),
-                ("stranded", f"{done.stranded} entries" if done.stranded else None),
+                ("stranded", counted(done.stranded, "entry") if done.stranded else None),
             ]
         ),
     )

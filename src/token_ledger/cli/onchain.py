@@ -17,6 +17,7 @@ from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted
 
 FINDINGS_SHOWN_MAX = 20
 
@@ -77,7 +78,7 @@ def reconcile(
                 ("contract", to_checksum(result.contract)),
                 ("chain", result.chain_id),
                 ("block", "not asked: give --rpc" if result.block is None else result.block),
-                ("matched", f"{result.matched} of {result.entries} entries"),
+                ("matched", f"{result.matched} of {counted(result.entries, 'entry')}"),
                 ("balances", result.balances),
                 ("unreplayed", result.unreplayed or None),
                 ("unsealed", result.unsealed or None),
@@ -85,9 +86,7 @@ def reconcile(
             ]
         )
         for finding in result.findings[:FINDINGS_SHOWN_MAX]:
-            screen.line()
-            screen.line(f"{finding.kind}: {finding.message}", style="red")
-            screen.pairs((f"  {name}", value) for name, value in finding.details.items())
+            screen.finding(finding)
         if found > FINDINGS_SHOWN_MAX:
             screen.line()
             screen.line(f"and {found - FINDINGS_SHOWN_MAX} more: --json has them all")

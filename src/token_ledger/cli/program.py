@@ -20,6 +20,7 @@ from token_ledger.cli import (
     setup,
     signing,
     snapshots,
+    tokens,
     vaults,
 )
 from token_ledger.cli.app import DEFAULT_DB, App, LedgerGroup, print_json
@@ -82,6 +83,7 @@ def cli(
 assert vaults.claim.name == "claim", "it puts itself under `account`"
 for _command in (
     *setup.COMMANDS,
+    *tokens.COMMANDS,
     *book.COMMANDS,
     *load.COMMANDS,
     *history.COMMANDS,

@@ -9,9 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from token_ledger.core.joiners import joins
+from token_ledger.core.types import Finding
 
 
 def printable(value: object) -> str:
@@ -19,7 +23,20 @@ def printable(value: object) -> str:
     text = "" if value is None else str(value)
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return "".join(
+        c if c.isprintable() or joins(text, i) else repr(c)[1:-1] for i, c in enumerate(text)
+    )
+
+
+def _spelled(value: object) -> object:
+    """Return a finding's detail for people: no brackets and quotes of a programming language."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_spelled(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_spelled(inner)) for inner in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else value
 
 
 class Screen:
@@ -47,16 +64,29 @@ class Screen:
             else:
                 print(f"{name.ljust(width)}  {value}".rstrip())  # noqa: T201
 
+    def finding(self, finding: Finding) -> None:
+        """Print a difference that a check found, with its details."""
+        self.line()
+        self.line(f"{finding.kind}: {finding.message}", style="red")
+        self.pairs((f"  {name}", _spelled(value)) for name, value in finding.details.items())
+
     def table(
         self,
         columns: Sequence[str],
         rows: Iterable[Sequence[object]],
         *,
         right: Iterable[str] = (),
+        whole: str | None = None,
     ) -> None:
-        """Print rows under a header; the columns in `right` are right-aligned numbers."""
+        """Print rows under a header; the columns in `right` are right-aligned numbers.
+
+        `whole`: the column that people copy. On a terminal that is too narrow it gets lines of its
+        own, and then nothing is folded.
+        """
         cells = [[printable(value) for value in row] for row in rows]
-        if self._rich:
+        if self._rich and whole is not None and self._is_too_narrow(columns, cells):
+            self._stack(columns, cells, set(right), whole)
+        elif self._rich:
             self._draw(columns, cells, set(right))
         else:
             self._align(columns, cells, set(right))
@@ -69,6 +99,24 @@ class Screen:
             table.add_row(*map(Text, row))
         self._console.print(table, soft_wrap=False)
 
+    def _is_too_narrow(self, columns: Sequence[str], cells: list[list[str]]) -> bool:
+        return sum(_widths([columns, *cells])) + 2 * (len(columns) - 1) > self._console.width
+
+    def _stack(
+        self, columns: Sequence[str], cells: list[list[str]], right: set[str], whole: str
+    ) -> None:
+        widths = _widths([columns, *cells])
+        for i, row in enumerate([columns, *cells]):
+            padded = []
+            for name, value, width in zip(columns, row, widths, strict=True):
+                space = " " * (width - cell_len(value))
+                if name != whole:
+                    padded.append(space + value if name in right else value + space)
+            style = "" if i else "bold"
+            # A terminal that wraps a line copies it as one.
+            self._console.print(Text("  ".join(padded).rstrip(), style=style))
+            self._console.print(Text(f"  {row[columns.index(whole)]}", style=style or "dim"))
+
     @staticmethod
     def _align(columns: Sequence[str], cells: list[list[str]], right: set[str]) -> None:
         lines = [list(columns), *cells]
@@ -79,3 +127,7 @@ class Screen:
                 for name, value, width in zip(columns, line, widths, strict=True)
             ]
             print("  ".join(padded).rstrip())  # noqa: T201
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*lines, strict=True)]

@@ -22,6 +22,7 @@ from token_ledger.cli.app import (
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.screen import Screen
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted
 from token_ledger.core.parse import format_amount
 from token_ledger.core.strict import to_hex
 from token_ledger.errors import DatabaseError, TokenLedgerError, UsageError
@@ -98,6 +99,12 @@ def _key_files(app: App) -> list[Path]:
 def _create_key(app: App, keys: list[Path]) -> bytes:
     from token_ledger.chain.signer import create_keystore
 
+    folder = keys[0].parent
+    if not folder.is_dir():
+        raise UsageError(
+            f"there is no directory {folder} for the database and its key",
+            hint="make it, or name another with --db",
+        )
     if any(path.exists() for path in keys):
         with contextlib.suppress(DatabaseError), app.open_ledger():
             raise UsageError(
@@ -180,7 +187,7 @@ def _show_status(screen: Screen, found: Status) -> None:
             ("drift", f"{human(found.drift)}: ALARM" if found.drift else "none"),
             ("entries", f"{found.entries}, {found.unsealed} not sealed"),
             ("batches", f"{found.batches}, {found.unsigned} not signed"),
-            ("not replayed", f"{found.unreplayed} batches"),
+            ("not replayed", counted(found.unreplayed, "batch")),
             ("head", f"{found.head.number} {to_hex(found.head.digest)}"),
             ("operator", to_checksum(found.operator)),
             ("token uid", to_hex(found.token_uid)),

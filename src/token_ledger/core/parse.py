@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import rfc8785
 
+from token_ledger.core.joiners import without_joiners
 from token_ledger.core.types import SYSTEM, UINT256_MAX
 from token_ledger.errors import (
     AmountError,
@@ -142,9 +143,13 @@ def parse_text(text: str, *, what: str, bytes_max: int = TEXT_BYTES_MAX) -> str:
 
 
 def parse_account_id(text: str, *, allow_system: bool = False) -> str:
-    """Return an account id: 1 to 1,000 bytes of text, any script, no control characters."""
+    """Return an account id: 1 to 1,000 bytes of text, any script, no control characters.
+
+    A zero-width joiner or non-joiner counts as text where its neighbours are drawn otherwise
+    without it (`core.joiners`).
+    """
     parse_text(text, what="account id", bytes_max=ACCOUNT_ID_BYTES_MAX)
-    if not text or text != text.strip() or not text.isprintable():
+    if not text or text != text.strip() or not without_joiners(text).isprintable():
         raise TextError(
             f"account id {text[:100]!r} is empty, has white space at an end, or is not printable",
             hint="it would look like another account",

@@ -168,7 +168,7 @@ class RowReader:
             except csv.Error as error:
                 # An open quotation mark swallows what follows: only its own line is to blame.
                 lines.retreat()
-                trouble = lines.take_error() or _csv_error(error)
+                trouble: InputError = lines.take_error() or _csv_error(error)
                 raw = lines.taken[0].rstrip("\r\n")
                 yield line, BadRow((raw,), trouble, self._key_in(raw))
                 continue
@@ -179,8 +179,8 @@ class RowReader:
                 yield line, pick(row)
             elif row:
                 error_cells = f"{len(row)} cells, the header has {width}"
-                error = FileFormatError(error_cells, hint="quote commas")
-                yield line, BadRow(tuple(row), error, self._key_of(row))
+                trouble = FileFormatError(error_cells, hint="quote commas")
+                yield line, BadRow(tuple(row), trouble, self._key_of(row))
 
     def _key_of(self, row: list[str]) -> str:
         """Return the `refused_key` of a row whose other cells cannot be trusted."""

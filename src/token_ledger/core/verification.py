@@ -13,6 +13,7 @@ from typing import Literal
 
 from token_ledger.core import packing
 from token_ledger.core.batch import header_digest, leaf, movements
+from token_ledger.core.counting import counted, filled
 from token_ledger.core.entry import EntryHasher, entry_ref, token_uid
 from token_ledger.core.files import Manifest
 from token_ledger.core.hashing import keccak
@@ -236,7 +237,7 @@ def verify_batch(batch: Batch) -> Report:
     """Return the report on one batch file."""
     report = Report("batch")
     for name, found in check_batch(batch, EntryHasher(batch.token_uid)).items():
-        report.level(name, found, f"{len(batch.entries)} entries")
+        report.level(name, found, counted(len(batch.entries), "entry"))
     report.skip("balances and supply", "they need the batches before: verify the export")
     report.skip("header chain", "it needs the headers before: verify the export")
     return report
@@ -357,6 +358,6 @@ class ExportVerifier:
         )
         batches, entries = len(self.headers), self._next_seq
         for name, found in self._found.items():
-            self.report.level(name, found, f"{batches} batches, {entries} entries")
+            self.report.level(name, found, filled(entries, batches))
         self.report.skip("texts", "an export holds commitments only: `prove --open` opens one")
         return self.report

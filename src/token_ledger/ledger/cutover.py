@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select, text, update
 
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted
 from token_ledger.core.parse import format_timestamp
 from token_ledger.errors import NotReadyError, TokenFinalizedError
 from token_ledger.ledger import schema
@@ -34,7 +35,7 @@ def close_books(
     unsealed = count_unsealed(connection, token)
     if unsealed and not whatever_waits:
         raise NotReadyError(
-            f"{unsealed} entries of {token.symbol} are not sealed",
+            f"{counted(unsealed, 'entry')} of {token.symbol} not sealed yet",
             hint="run `seal --sign`, `migrate`, `import` and `reconcile`, then finalize",
         )
     tokens = schema.tokens.c

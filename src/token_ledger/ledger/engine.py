@@ -6,6 +6,7 @@ holds no password. Does not know what is in the tables beyond their version.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sqlite3
@@ -88,6 +89,35 @@ def open_engine(url: str | URL, *, create: bool = False) -> Engine:
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+@contextmanager
+def creating(url: str) -> Iterator[Engine]:
+    """Yield an engine on a database that is being made; after an error, none is left behind.
+
+    A SQLite file that was made for it is taken back, unless somebody's tables are in it by then.
+    """
+    parsed = parse_database_url(url)
+    path = Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+    is_new = path is not None and not path.exists()
+    engine = open_engine(parsed, create=True)
+    try:
+        yield engine
+    except BaseException:
+        engine.dispose()
+        if path is not None and is_new:
+            _take_back(path)
+        raise
+
+
+def _take_back(path: Path) -> None:
+    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    ) as connection:  # fmt: skip
+        connection.execute("BEGIN EXCLUSIVE")
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _create_private(path: Path) -> None:

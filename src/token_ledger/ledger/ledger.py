@@ -82,7 +82,6 @@ class Ledger:
         `operator`: the address that every derived vault obeys. `secret_file`: where the ledger's
         secret goes, instead of into the database. All or nothing.
         """
-        engine = engines.open_engine(url, create=True)
 
         def work(connection: Connection) -> Identity:
             engines.migrate(connection)
@@ -98,11 +97,8 @@ class Ledger:
                 tokens.create_token(connection, token, ledger_uid=made.ledger_uid, now=now)
             return made
 
-        try:
+        with engines.creating(url) as engine:
             return cls(engine, engines.run(engine, work), token=None, clock=clock)
-        except BaseException:
-            engine.dispose()
-            raise
 
     @classmethod
     def open(

@@ -10,6 +10,7 @@ from token_ledger.core.entry import token_uid
 from token_ledger.core.parse import Amount, parse_amount, parse_text
 from token_ledger.core.types import UINT256_MAX, Token
 from token_ledger.errors import (
+    AmountRangeError,
     CanonicalChainError,
     TextError,
     TokenExistsError,
@@ -55,7 +56,7 @@ def create_token(
     """Make a token.
 
     Raises TextError for a symbol or name that no contract could carry, UsageError for decimals
-    outside 0 to 77, as `parse_amount` for a maximum that is no amount of the token, and
+    outside 0 to 77 and a maximum out of range, as `parse_amount` for one that is no amount, and
     TokenExistsError for a taken symbol.
     """
     symbol, name, decimals = terms.symbol, terms.name, terms.decimals
@@ -67,7 +68,7 @@ def create_token(
         raise UsageError(f"decimals {decimals} is out of range", hint="0 to 77; 18 is usual")
     ceiling = UINT256_MAX
     if terms.max_supply is not None:
-        ceiling = parse_amount(terms.max_supply, decimals=decimals)
+        ceiling = _parse_ceiling(terms.max_supply, decimals)
     tokens = schema.tokens.c
     if connection.execute(select(tokens.token_no).where(tokens.symbol == symbol)).first():
         raise TokenExistsError(f"there is a token {symbol!r} already", hint="take another symbol")
@@ -103,6 +104,16 @@ def create_token(
         )
     )
     return token
+
+
+def _parse_ceiling(given: Amount, decimals: int) -> int:
+    try:
+        return parse_amount(given, decimals=decimals)
+    except AmountRangeError:
+        raise UsageError(
+            f"a maximum supply of {str(given)[:100]} is out of range",
+            hint="above 0, and below 2**256 base units; leave it away for the largest",
+        ) from None
 
 
 def list_tokens(connection: Connection, *, ledger_uid: bytes) -> list[StoredToken]:
