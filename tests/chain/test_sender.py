@@ -235,9 +235,10 @@ def test_a_node_without_accounts_needs_a_key(answer: Any) -> None:
     with (
         FakeNode(lambda *_: answer) as node,
         Rpc(node.url) as rpc,
-        pytest.raises(SigningKeyError, match="holds no account"),
+        pytest.raises(SigningKeyError, match="holds no account") as caught,
     ):
         node_account(rpc)
+    assert "TOKEN_LEDGER_GAS_KEY" in str(caught.value.hint)
 
 
 def test_a_chain_without_base_fee_is_paid_by_gas_price(fresh_anvil: str) -> None:
