@@ -22,6 +22,7 @@ from token_ledger.errors import (
     KeyConflictError,
     RuleError,
     SupplyExceededError,
+    TokenLedgerError,
 )
 from token_ledger.ledger import accounts, cutover
 from token_ledger.ledger.engine import translated
@@ -316,6 +317,53 @@ def post(
         for record, request, outcome in zip(records, requests, outcomes, strict=True)
         if outcome is not None
     ]
+
+
+def post_each(
+    connection: Connection,
+    context: PostingContext,
+    token: StoredToken,
+    records: Sequence[Record],
+) -> list[Posted | TokenLedgerError]:
+    """Post those records that may be posted; return for each what it became or why it may not.
+
+    Runs inside the caller's write transaction. Raises RetryableError after a deadlock and
+    DatabaseError, and then nothing is posted; RuleError when the token takes no posting at all.
+    """
+    results: list[Posted | TokenLedgerError | None] = [None] * len(records)
+    for index, record in enumerate(records):
+        try:
+            check_record(record)
+        except TokenLedgerError as error:
+            results[index] = error
+    with translated():
+        sides = {side for r in records for side in (r.from_account, r.to_account)}
+        known = accounts.find_known(connection, sides)
+        make = Requests(context, token).make
+        good: list[int] = []
+        requests: list[Request] = []
+        for index, record in enumerate(records):
+            if results[index] is None:
+                missing = [s for s in (record.from_account, record.to_account) if s not in known]
+                if missing:
+                    results[index] = accounts.unknown(missing[0])
+                    continue
+                good.append(index)
+                requests.append(make(record, known))
+        if requests:
+            poster = Poster(connection, context, token)
+            touched = {s for i in good for s in (records[i].from_account, records[i].to_account)}
+            poster.lock({known[name].number: name for name in touched}, supply=SYSTEM in touched)
+
+            def refuse(position: int, error: RuleError) -> None:
+                results[good[position]] = error
+
+            outcomes = poster.post(requests, refuse=refuse)
+            poster.close()
+            for index, request, outcome in zip(good, requests, outcomes, strict=True):
+                if outcome is not None:
+                    results[index] = _posted(token, records[index], request, outcome)
+    return [result for result in results if result is not None]
 
 
 def _posted(token: StoredToken, record: Record, request: Request, outcome: Outcome) -> Posted:
