@@ -18,6 +18,7 @@ from token_ledger.cli.program import cli
 
 PUBLIC = [
     "Account",
+    "AsyncLedger",
     "Batch",
     "Entry",
     "Finding",
