@@ -1,13 +1,15 @@
 """Many callers, one commit: single postings gathered into one transaction, each its own answer.
 
-One thread posts whatever has been handed in since the last commit; nobody waits for a timer, so a
-lone caller is as fast as without it. An answer is given after the commit and never before. Keys
-are settled before the commit, so whoever hears of a broken connection can ask again.
+One thread posts whatever has been handed in since the last commit. Callers who were answered
+together come back together, so it waits while they are still arriving, milliseconds at most; a
+lone caller never waits and is as fast as without it. An answer is given after the commit and never
+before. Keys are settled before the commit: who hears of a broken connection can ask again.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,10 +20,15 @@ from typing import NamedTuple, Self
 from token_ledger.core.types import Record
 from token_ledger.errors import DatabaseError, RetryableError, TokenLedgerError, UsageError
 from token_ledger.ledger import posting
+from token_ledger.ledger.accounts import Known
 from token_ledger.ledger.ledger import Ledger
 from token_ledger.ledger.posting import Posted
 from token_ledger.ledger.requests import fresh_key
 from token_ledger.ledger.tokens import StoredToken
+
+ARRIVAL_S = 0.0005
+ARRIVAL_S_MAX = 0.005
+KNOWN_MAX = 100_000
 
 
 class _Task(NamedTuple):
@@ -41,6 +48,8 @@ class Coalescer:
         self._tasks: deque[_Task] = deque()
         self._wake = threading.Condition()
         self._closed = False
+        self._recent = 0
+        self._known: dict[str, Known] = {}  # a committed account's number and address never change
         self._thread = threading.Thread(target=self._loop, name="token-ledger-writer", daemon=True)
         self._thread.start()
 
@@ -81,8 +90,19 @@ class Coalescer:
         """Wait for work; return all that waits, up to the maximum, or nothing when closed."""
         with self._wake:
             self._wake.wait_for(lambda: self._tasks or self._closed)
-            count = min(len(self._tasks), self._postings_max)
-            return [self._tasks.popleft() for _ in range(count)]
+        if self._recent > 1 and not self._closed:
+            self._let_arrive()
+        with self._wake:
+            self._recent = min(len(self._tasks), self._postings_max)
+            return [self._tasks.popleft() for _ in range(self._recent)]
+
+    def _let_arrive(self) -> None:
+        """Sleep while more and more tasks wait, a few milliseconds at most."""
+        before, slept = 0, 0.0
+        while before < len(self._tasks) < self._postings_max and slept < ARRIVAL_S_MAX:
+            before = len(self._tasks)
+            time.sleep(ARRIVAL_S)
+            slept += ARRIVAL_S
 
     def _answer(self, token: StoredToken, tasks: Sequence[_Task]) -> None:
         outcomes = self._post(token, [task.record for task in tasks])
@@ -97,8 +117,12 @@ class Coalescer:
     ) -> Sequence[Posted | BaseException]:
         """Post in one transaction. If the whole fails, find out whether one of them is to blame."""
         ledger = self._ledger
+        if len(self._known) > KNOWN_MAX:
+            self._known.clear()
         try:
-            return ledger.run(lambda c: posting.post_each(c, ledger.context, token, records))
+            return ledger.run(
+                lambda c: posting.post_each(c, ledger.context, token, records, known=self._known)
+            )
         except RetryableError as error:
             return [error] * len(records)
         except DatabaseError as error:

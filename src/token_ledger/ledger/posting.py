@@ -324,30 +324,28 @@ def post_each(
     context: PostingContext,
     token: StoredToken,
     records: Sequence[Record],
+    *,
+    known: dict[str, accounts.Known],
 ) -> list[Posted | TokenLedgerError]:
     """Post those records that may be posted; return for each what it became or why it may not.
 
     Runs inside the caller's write transaction. Raises RetryableError after a deadlock and
     DatabaseError, and then nothing is posted; RuleError when the token takes no posting at all.
+    `known`: committed accounts that need not be looked up, and to which those found are added.
     """
-    results: list[Posted | TokenLedgerError | None] = [None] * len(records)
-    for index, record in enumerate(records):
-        try:
-            check_record(record)
-        except TokenLedgerError as error:
-            results[index] = error
+    results: list[Posted | TokenLedgerError | None] = [_fault(record) for record in records]
     with translated():
         sides = {side for r in records for side in (r.from_account, r.to_account)}
-        known = accounts.find_known(connection, sides)
+        if unseen := sides.difference(known):
+            known.update(accounts.find_known(connection, unseen))
         make = Requests(context, token).make
         good: list[int] = []
         requests: list[Request] = []
         for index, record in enumerate(records):
-            if results[index] is None:
-                missing = [s for s in (record.from_account, record.to_account) if s not in known]
-                if missing:
-                    results[index] = accounts.unknown(missing[0])
-                    continue
+            missing = {record.from_account, record.to_account}.difference(known)
+            if results[index] is None and missing:
+                results[index] = accounts.unknown(min(missing))
+            elif results[index] is None:
                 good.append(index)
                 requests.append(make(record, known))
         if requests:
@@ -364,6 +362,15 @@ def post_each(
                 if outcome is not None:
                     results[index] = _posted(token, records[index], request, outcome)
     return [result for result in results if result is not None]
+
+
+def _fault(record: Record) -> TokenLedgerError | None:
+    """Return why no ledger could take a record."""
+    try:
+        check_record(record)
+    except TokenLedgerError as error:
+        return error
+    return None
 
 
 def _posted(token: StoredToken, record: Record, request: Request, outcome: Outcome) -> Posted:
