@@ -335,7 +335,8 @@ def post_each(
     """
     results: list[Posted | TokenLedgerError | None] = [_fault(record) for record in records]
     with translated():
-        sides = {side for r in records for side in (r.from_account, r.to_account)}
+        sound = [r for r, fault in zip(records, results, strict=True) if fault is None]
+        sides = {side for r in sound for side in (r.from_account, r.to_account)}
         if unseen := sides.difference(known):
             known.update(accounts.find_known(connection, unseen))
         make = Requests(context, token).make
@@ -356,7 +357,7 @@ def post_each(
             def refuse(position: int, error: RuleError) -> None:
                 results[good[position]] = error
 
-            outcomes = poster.post(requests, refuse=refuse)
+            outcomes = poster.enter(requests, refuse=refuse)
             poster.close()
             for index, request, outcome in zip(good, requests, outcomes, strict=True):
                 if outcome is not None:
