@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from token_ledger.ledger import (
         Account,
+        AsyncLedger,
         Ledger,
         Posted,
         StatementPage,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "AsyncLedger",
     "Batch",
     "Entry",
     "Finding",

@@ -17,6 +17,7 @@ from token_ledger.cli import (
     load,
     migration,
     onchain,
+    serve,
     setup,
     signing,
     snapshots,
@@ -91,6 +92,7 @@ for _command in (
     *onchain.COMMANDS,
     *signing.COMMANDS,
     *snapshots.COMMANDS,
+    *serve.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from token_ledger.ledger.accounts import Account
+from token_ledger.ledger.asynchronous import AsyncLedger
 from token_ledger.ledger.ledger import Ledger, upgrade
 from token_ledger.ledger.posting import Posted
 from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
@@ -13,6 +14,7 @@ from token_ledger.ledger.tokens import StoredToken, TokenTerms
 
 __all__ = [
     "Account",
+    "AsyncLedger",
     "Connection",
     "Ledger",
     "Posted",

@@ -94,13 +94,18 @@ def find_known(connection: Connection, names: Iterable[str]) -> dict[str, Known]
     return known
 
 
+def unknown(name: str) -> UnknownAccountError:
+    """Return the error for an account that does not exist."""
+    return UnknownAccountError(f"no account {name!r}", hint="create it first")
+
+
 def resolve(connection: Connection, names: Iterable[str]) -> dict[str, Known]:
     """Return the accounts of these ids. Raises UnknownAccountError for one that does not exist."""
     wanted = list(names)
     known = find_known(connection, wanted)
     for name in wanted:
         if name not in known:
-            raise UnknownAccountError(f"no account {name!r}", hint="create it first")
+            raise unknown(name)
     return known
 
 

@@ -33,6 +33,7 @@ from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
 from token_ledger.ledger.requests import PostingContext
 from token_ledger.ledger.schema import SCHEMA_VERSION
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
+from token_ledger.ledger.ways import Ways
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -54,7 +55,7 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class Ledger:
+class Ledger(Ways):
     """An open ledger, and the token that its methods speak of."""
 
     def __init__(

@@ -22,6 +22,7 @@ from token_ledger.errors import (
     KeyConflictError,
     RuleError,
     SupplyExceededError,
+    TokenLedgerError,
 )
 from token_ledger.ledger import accounts, cutover
 from token_ledger.ledger.engine import translated
@@ -316,6 +317,61 @@ def post(
         for record, request, outcome in zip(records, requests, outcomes, strict=True)
         if outcome is not None
     ]
+
+
+def post_each(
+    connection: Connection,
+    context: PostingContext,
+    token: StoredToken,
+    records: Sequence[Record],
+    *,
+    known: dict[str, accounts.Known],
+) -> list[Posted | TokenLedgerError]:
+    """Post those records that may be posted; return for each what it became or why it may not.
+
+    Runs inside the caller's write transaction. Raises RetryableError after a deadlock and
+    DatabaseError, and then nothing is posted; RuleError when the token takes no posting at all.
+    `known`: committed accounts that need not be looked up, and to which those found are added.
+    """
+    results: list[Posted | TokenLedgerError | None] = [_fault(record) for record in records]
+    with translated():
+        sound = [r for r, fault in zip(records, results, strict=True) if fault is None]
+        sides = {side for r in sound for side in (r.from_account, r.to_account)}
+        if unseen := sides.difference(known):
+            known.update(accounts.find_known(connection, unseen))
+        make = Requests(context, token).make
+        good: list[int] = []
+        requests: list[Request] = []
+        for index, record in enumerate(records):
+            missing = {record.from_account, record.to_account}.difference(known)
+            if results[index] is None and missing:
+                results[index] = accounts.unknown(min(missing))
+            elif results[index] is None:
+                good.append(index)
+                requests.append(make(record, known))
+        if requests:
+            poster = Poster(connection, context, token)
+            touched = {s for i in good for s in (records[i].from_account, records[i].to_account)}
+            poster.lock({known[name].number: name for name in touched}, supply=SYSTEM in touched)
+
+            def refuse(position: int, error: RuleError) -> None:
+                results[good[position]] = error
+
+            outcomes = poster.enter(requests, refuse=refuse)
+            poster.close()
+            for index, request, outcome in zip(good, requests, outcomes, strict=True):
+                if outcome is not None:
+                    results[index] = _posted(token, records[index], request, outcome)
+    return [result for result in results if result is not None]
+
+
+def _fault(record: Record) -> TokenLedgerError | None:
+    """Return why no ledger could take a record."""
+    try:
+        check_record(record)
+    except TokenLedgerError as error:
+        return error
+    return None
 
 
 def _posted(token: StoredToken, record: Record, request: Request, outcome: Outcome) -> Posted:

@@ -54,11 +54,12 @@ def grant_application_role(connection: Connection, role: str) -> None:
             )
         quote = connection.dialect.identifier_preparer.quote_identifier
         who, schema = quote(role), connection.scalar(text("SELECT current_schema()"))
-        tables = ", ".join(metadata.tables)
+        tables = ", ".join(name for name in metadata.tables if name != "api_keys")
         statements = [
             f"GRANT USAGE ON SCHEMA {quote(str(schema))} TO {who}",
             f"GRANT SELECT ON {VERSION_TABLE} TO {who}",
             f"GRANT SELECT, INSERT ON {tables} TO {who}",
+            f"GRANT SELECT ON api_keys TO {who}",  # the owner makes and revokes them
             f"GRANT DELETE ON {', '.join(MIRROR)} TO {who}",
             *(f"GRANT UPDATE ({', '.join(c)}) ON {t} TO {who}" for t, c in UPDATED.items()),
             *(f"GRANT USAGE ON SEQUENCE {name} TO {who}" for name in SEQUENCES),

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0005"
 """The migration that this release reads and writes."""
 
 VERSION_TABLE = "token_ledger_version"
@@ -265,4 +265,14 @@ chain_batches = Table(
     Column("entries_root", Hash32(), nullable=False),
     Column("first_seq", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("key_hash", Hash32(), nullable=False),
+    Column("scopes", Text, nullable=False),  # words, a space between
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
 )

@@ -260,7 +260,7 @@ class PostgresStore(Store):
         """Insert entries: by COPY when they are many."""
         if not rows:
             return
-        if len(rows) < self._COPY_FROM:
+        if len(rows) < self._COPY_FROM or self.connection.dialect.is_async:
             marks = ", ".join(["%s"] * 19)
             self.connection.exec_driver_sql(
                 f"INSERT INTO token_ledger ({ENTRY_COLUMNS}) VALUES ({marks})",

@@ -1,0 +1,173 @@
+"""`AsyncLedger`: the same verbs, awaited.
+
+Single postings go to the coalescer, so any number of tasks share one writer and its commits and
+hold no thread while they wait; every other verb runs in one of a few threads. Inside a caller's
+AsyncSession or AsyncConnection (aiosqlite, async psycopg) verbs run on that connection itself.
+Why not async drivers throughout: docs/decisions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack
+
+from token_ledger.core.parse import Amount, parse_account_id
+from token_ledger.core.types import SYSTEM, Record
+from token_ledger.ledger.coalesce import CoalescedLedger
+from token_ledger.ledger.ledger import Ledger, Words
+from token_ledger.ledger.posting import Posted
+
+if TYPE_CHECKING:  # it needs greenlet, which only they need who have such a session
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+P = ParamSpec("P")
+R = TypeVar("R")
+THREADS = 10  # SQLAlchemy's pool holds 15 connections: the writer and others need theirs
+
+
+class _Caller(Protocol):
+    async def call(self, verb: Callable[..., R], *args: Any, **words: Any) -> R:
+        """Run a verb of `Ledger` where it belongs."""
+
+
+def _awaited(
+    verb: Callable[Concatenate[Ledger, P], R],
+) -> Callable[Concatenate[_Caller, P], Coroutine[Any, Any, R]]:
+    async def awaited(self: _Caller, /, *args: P.args, **words: P.kwargs) -> R:
+        return await self.call(verb, *args, **words)
+
+    awaited.__name__, awaited.__doc__ = verb.__name__, verb.__doc__
+    return awaited
+
+
+class _Verbs:
+    """The verbs of `Ledger`, awaited; one that is not listed is found by its name all the same."""
+
+    create_token = _awaited(Ledger.create_token)
+    create_account = _awaited(Ledger.create_account)
+    get_account = _awaited(Ledger.get_account)
+    get_balance = _awaited(Ledger.get_balance)
+    accounts = _awaited(Ledger.accounts)
+    tokens = _awaited(Ledger.tokens)
+    transfer = _awaited(Ledger.transfer)
+    mint = _awaited(Ledger.mint)
+    burn = _awaited(Ledger.burn)
+    post_many = _awaited(Ledger.post_many)
+    get_statement = _awaited(Ledger.get_statement)
+    get_entry = _awaited(Ledger.get_entry)
+    get_supply = _awaited(Ledger.get_supply)
+    get_total_supply = _awaited(Ledger.get_total_supply)
+
+    async def call(self, verb: Callable[..., R], *args: Any, **words: Any) -> R:
+        """Run a verb of `Ledger`."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        verb = getattr(Ledger, name, None)
+        if name.startswith("_") or not callable(verb):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return partial(self.call, verb)
+
+
+class AsyncLedger(_Verbs):
+    """An open ledger for asyncio.
+
+    A task that is cancelled while its posting waits takes it back; once the writer has it, it is
+    posted, and the same key asked again returns it.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._fast = CoalescedLedger(ledger)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="token-ledger")
+
+    @classmethod
+    async def open(
+        cls, url: str, *, token: str | None = None, secret_file: str | Path | None = None
+    ) -> Self:
+        """Return the ledger of a database, as `Ledger.open` does."""
+        opened = partial(Ledger.open, url, token=token, secret_file=secret_file)
+        return cls(await asyncio.to_thread(opened))
+
+    async def close(self) -> None:
+        """Post what was handed in, then close every connection."""
+        await asyncio.to_thread(self._fast.close)
+        self._threads.shutdown()
+        self.ledger.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def call(self, verb: Callable[..., R], *args: Any, **words: Any) -> R:
+        """Run a verb of `Ledger`, or any function of one, in a thread."""
+        work = partial(verb, self.ledger, *args, **words)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def post_many(self, records: Sequence[Record]) -> list[Posted]:
+        """Post one record in a shared commit, or several in one of their own, all or none."""
+        if len(records) != 1:
+            return await self.call(Ledger.post_many, records)
+        return [await self._post(records[0])]
+
+    async def transfer(
+        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
+    ) -> Posted:
+        """Move an amount (human units) from one account to another, as `Ledger.transfer`."""
+        parse_account_id(from_account)
+        parse_account_id(to_account)
+        return await self._enter(from_account, to_account, amount, **words)
+
+    async def mint(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Issue an amount to an account: `system → account`."""
+        parse_account_id(account_id)
+        return await self._enter(SYSTEM, account_id, amount, **words)
+
+    async def burn(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Take an amount back from an account: `account → system`."""
+        parse_account_id(account_id)
+        return await self._enter(account_id, SYSTEM, amount, **words)
+
+    def bound_to(self, host: AsyncSession | AsyncConnection) -> AsyncBoundLedger:
+        """Return this ledger inside a caller's own async transaction; the caller commits."""
+        return AsyncBoundLedger(self.ledger, host)
+
+    async def _enter(
+        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
+    ) -> Posted:
+        if self.ledger._token is None:  # asks the database once
+            await self.call(lambda ledger: ledger.token)
+        return await self._post(self.ledger.record(from_account, to_account, amount, **words))
+
+    async def _post(self, record: Record) -> Posted:
+        if self.ledger._token is None:
+            await self.call(lambda ledger: ledger.token)
+        return await asyncio.wrap_future(self._fast.submit(record))
+
+
+class AsyncBoundLedger(_Verbs):
+    """A ledger whose every verb runs on the caller's async connection."""
+
+    def __init__(self, ledger: Ledger, host: AsyncSession | AsyncConnection) -> None:
+        self._ledger = ledger
+        self._host = host
+
+    async def call(self, verb: Callable[..., R], *args: Any, **words: Any) -> R:
+        """Run a verb of `Ledger` on the caller's connection, inside a SAVEPOINT where it writes."""
+
+        def work(host: Any) -> R:
+            return verb(self._ledger.bound_to(host), *args, **words)
+
+        return await self._host.run_sync(work)

@@ -1,0 +1,142 @@
+"""Write coalescing: many callers share a commit, and each gets its own result or error."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import event
+
+from token_ledger.core.types import Record, Texts
+from token_ledger.errors import (
+    DatabaseError,
+    InsufficientBalanceError,
+    KeyConflictError,
+    TokenLedgerError,
+    UnknownAccountError,
+    UsageError,
+)
+from token_ledger.ledger import Ledger
+
+
+def _record(sender: str, receiver: str, value: int, key: str | None = None) -> Record:
+    return Record(sender, receiver, value, Texts(reason="play"), key)
+
+
+def test_each_gets_its_own_answer(ledger: Ledger) -> None:
+    """In one commit the good are posted, each bad one gets its error, and a key counts once."""
+    with ledger.coalesced() as fast:
+        answers = [
+            fast.submit(record)
+            for record in (
+                _record("alice", "bob", 1, "a"),
+                _record("carol", "bob", 10**30),
+                _record("nobody", "bob", 1),
+                _record("alice", "alice", 1),
+                _record("alice", "bob", 1, "a"),
+                _record("alice", "bob", 2, "a"),
+                _record("alice", "bob", 0),
+                _record("bob", "system", 1, "b"),
+            )
+        ]
+    errors = [answer.exception() for answer in answers]
+    codes = [error.code if isinstance(error, TokenLedgerError) else None for error in errors]
+    expected = [None, "insufficient_balance", "unknown_account", "self_transfer", None]
+    assert [*expected, "key_conflict", "amount_out_of_range", None] == codes
+    assert answers[0].result().id == answers[4].result().id
+    assert [False, True] == [answers[0].result().repeated, answers[4].result().repeated]
+    assert 50 * 10**18 == ledger.get_balance("bob")
+
+
+def test_sixty_four_callers_share_commits(ledger: Ledger) -> None:
+    """Postings of 64 threads all arrive, in far fewer commits, in the order of the balances."""
+    commits: list[int] = []
+    event.listen(ledger.engine, "commit", lambda _connection: commits.append(1))
+    with ledger.coalesced() as fast, ThreadPoolExecutor(64) as pool:
+
+        def play(number: int) -> int:
+            key = f"play:{number}"
+            posted = fast.transfer("alice", "bob", "0.01", reason="play", idempotency_key=key)
+            return posted.balance_after_to or 0
+
+        balances = list(pool.map(play, range(640)))
+    assert 640 == len(set(balances))
+    assert 50 * 10**18 + 640 * 10**16 == ledger.get_balance("bob") == max(balances)
+    assert len(commits) < 320
+
+
+def test_double_spends_do_not_pass(ledger: Ledger) -> None:
+    """Of a hundred spends of the same money, as many pass as there is money for."""
+    with ledger.coalesced() as fast, ThreadPoolExecutor(32) as pool:
+
+        def spend(_: int) -> bool:
+            try:
+                fast.transfer("bob", "carol", 1, reason="spend")
+            except InsufficientBalanceError:
+                return False
+            return True
+
+        assert 50 == sum(pool.map(spend, range(100)))
+    assert 0 == ledger.get_balance("bob")
+
+
+def test_answered_means_committed(ledger: Ledger) -> None:
+    """When the answer is there, every other connection sees the entry."""
+    with ledger.coalesced() as fast:
+        for _ in range(20):
+            posted = fast.transfer("alice", "bob", 1, reason="play")
+            assert posted.id == ledger.get_entry(posted.id).id
+
+
+def test_a_row_that_the_database_refuses_fails_alone(ledger: Ledger) -> None:
+    """Where the database refuses the whole transaction, the neighbours are posted one by one."""
+    bad = ledger.record("alice", "bob", 1, reason="poison", idempotency_key="bad")
+    sqlite = ledger.engine.dialect.name == "sqlite"
+    with ledger.write() as connection:
+        if sqlite:
+            connection.exec_driver_sql(
+                "CREATE TRIGGER poison BEFORE INSERT ON token_ledger WHEN NEW.reason = 'poison'"
+                " BEGIN SELECT RAISE(ABORT, 'poisoned'); END"
+            )
+        else:
+            connection.exec_driver_sql(
+                "ALTER TABLE token_ledger ADD CONSTRAINT poison CHECK (reason <> 'poison')"
+            )
+    with ledger.coalesced() as fast:
+        answers = [fast.submit(_record("alice", "bob", 1)) for _ in range(3)]
+        answers.insert(1, fast.submit(bad))
+    assert isinstance(answers[1].exception(), DatabaseError)
+    assert [None] * 3 == [answers[i].exception() for i in (0, 2, 3)]
+    assert 50 * 10**18 + 3 == ledger.get_balance("bob")
+
+
+def test_lists_stay_atomic(ledger: Ledger) -> None:
+    """A list of postings is one transaction, all or none, as without the coalescer."""
+    with ledger.coalesced() as fast:
+        records = [_record("alice", "bob", 1), _record("carol", "bob", 10**30)]
+        with pytest.raises(InsufficientBalanceError):
+            fast.post_many(records)
+    assert 50 * 10**18 == ledger.get_balance("bob")
+
+
+def test_errors_are_those_of_the_ledger(ledger: Ledger) -> None:
+    """Callers see the same classes as without the coalescer, also for a repeated key."""
+    with ledger.coalesced() as fast:
+        fast.transfer("alice", "bob", 1, reason="play", idempotency_key="k")
+        with pytest.raises(KeyConflictError):
+            fast.transfer("alice", "bob", 2, reason="play", idempotency_key="k")
+        with pytest.raises(UnknownAccountError):
+            fast.transfer("alice", "dave", 2, reason="play")
+        assert fast.transfer("alice", "bob", 1, reason="play", idempotency_key="k").repeated
+
+
+def test_closed_means_closed(ledger: Ledger) -> None:
+    """What was handed in before the close is posted; after it nothing is taken."""
+    fast = ledger.coalesced(postings_max=1)
+    answers = [fast.submit(_record("alice", "bob", 1)) for _ in range(10)]
+    fast.close()
+    assert all(answer.done() and answer.exception() is None for answer in answers)
+    with pytest.raises(UsageError, match="closed"):
+        fast.submit(_record("alice", "bob", 1))
+    with pytest.raises(UsageError, match="one at least"):
+        ledger.coalesced(postings_max=0)
