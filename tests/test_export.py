@@ -108,6 +108,23 @@ def test_an_altered_file_is_kept_as_evidence(sqlite_url: str, tmp_path: Path) ->
         assert forged == contents(tmp_path / "out")
 
 
+def test_an_altered_signature_is_kept_as_evidence(sqlite_url: str, tmp_path: Path) -> None:
+    """Export replaces a signature that the ledger knows, and no other."""
+    with sealed_ledger(sqlite_url, tmp_path) as ledger:
+        export(ledger, tmp_path / "out")
+        path = tmp_path / "out" / "batches" / "00000001.json"
+        whole = path.read_bytes()
+        document = decode(whole)
+        forged = "0x" + "11" * 65
+        path.write_bytes(encode({**document, "signature": forged}))
+        with pytest.raises(FileFormatError, match="not what this ledger exports"):
+            export(ledger, tmp_path / "out")
+        assert forged == decode(path.read_bytes())["signature"]
+        path.write_bytes(whole)
+        sign(ledger, books.stranger(), sealer=books.stranger().address, numbers=[1])
+        assert 1 == export(ledger, tmp_path / "out").written
+
+
 def test_another_tokens_directory_is_refused(sqlite_url: str, tmp_path: Path) -> None:
     """An export never mixes two tokens, and a file is no directory."""
     with sealed_ledger(sqlite_url, tmp_path) as ledger:

@@ -203,6 +203,44 @@ def test_every_alteration_is_found(files: Files, tmp_path: Path, name: str) -> N
     assert expected <= found
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_no_altered_signature_goes_unseen(files: Files, tmp_path: Path, number: int) -> None:
+    """With the signer known, each digit of each batch's signature counts, not the head's alone."""
+    copy = tmp_path / "copy"
+    shutil.copytree(files.export, copy)
+    path = copy / "batches" / f"{number:08d}.json"
+    whole = path.read_bytes()
+    document = decode(whole)
+    signature = document["signature"]
+    anchors = Anchors(signer=books.operator().address)
+    assert verify(copy, anchors).anchored
+    for i in range(2, len(signature), 3):
+        digit = "0" if signature[i] != "0" else "1"
+        changed = signature[:i] + digit + signature[i + 1 :]
+        path.write_bytes(encode({**document, "signature": changed}))
+        assert {"anchor_signer_differs"} == kinds(copy, anchors), i
+    path.write_bytes(encode({**document, "signature": "0x" + "00" * 65}))
+    assert {"signature_invalid"} == kinds(copy, Anchors(files.head_digest))
+
+
+def test_a_former_sealer_is_accepted_by_name_alone(tmp_path: Path) -> None:
+    """After a change of sealer the old signatures need the old address; the head the new one."""
+    old, new = books.operator(), books.stranger()
+    with books.create(f"sqlite:///{tmp_path / 'l.db'}", tmp_path) as ledger:
+        books.fill(ledger, 10)
+        seal(ledger)
+        sign(ledger, old)
+        ledger.transfer("alice", "bob", 1, reason="late")
+        seal(ledger)
+        sign(ledger, new, sealer=new.address, numbers=[2])
+        export(ledger, tmp_path / "export")
+    path = tmp_path / "export"
+    assert {"anchor_signer_differs"} == kinds(path, Anchors(signer=new.address))
+    assert verify(path, Anchors(signer=new.address, former_signers=(old.address,))).anchored
+    swapped = Anchors(signer=old.address, former_signers=(new.address,))
+    assert {"anchor_signer_differs"} == kinds(path, swapped)
+
+
 def test_a_whole_forged_history_is_stopped_by_the_anchor_alone(tmp_path: Path) -> None:
     """Another ledger with the same token exports consistently; only the anchor tells it apart."""
     for name, seed in (("real", 1), ("forged", 2)):

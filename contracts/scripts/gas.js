@@ -195,7 +195,7 @@ function model(c) {
   const memory = Math.max(words + 24, 2 * accounts + 16);
   return (
     21000 + calldata(c) +
-    46_200 + (c.first ? 17_100 : 0) + // the batch; the first of a token fills the head's slot
+    47_600 + (c.first ? 17_100 : 0) + // the batch; the first of a token fills the head's slot
     (c.system ? (c.unissued ? 20_000 : 2_900) : 0) + // the supply's slot
     (1756 + (wide ? 177 : 170)) * c.n + 81 * (c.n % 4) +
     294 * accounts + 5000 * c.old + 2200 * c.idle + 22100 * c.fresh +

@@ -9,11 +9,12 @@ import {Signatures} from "./Signatures.sol";
 import {IHeaderChain} from "./interfaces/IHeaderChain.sol";
 
 /// @title HeaderChain
-/// @dev The ledger's EIP-712 domain names the token and no chain: a header is signed once, wherever it
-/// is stored. The head comes last in storage, so that what derives can share its slot.
+/// @dev The ledger's EIP-712 domain names the token and no chain: a header is signed once, wherever
+/// it is stored. The head comes last in storage, so that what derives can share its slot.
 abstract contract HeaderChain is AccessControl, IHeaderChain {
     bytes32 private constant BATCH_TYPEHASH = keccak256(
-        "Batch(uint64 number,bytes32 parent,uint64 firstSeq,uint32 count,bytes32 entriesRoot,bytes32 rowsHash,uint256 totalSupply,uint64 sealedAt)"
+        "Batch(uint64 number,bytes32 parent,uint64 firstSeq,uint32 count,bytes32 entriesRoot,"
+        "bytes32 rowsHash,uint256 totalSupply,uint64 sealedAt)"
     );
     bytes32 private constant ENTRY_TYPEHASH =
         keccak256("Entry(address from,address to,uint256 value,bytes32 nonce,bytes32 ref)");
@@ -95,7 +96,8 @@ abstract contract HeaderChain is AccessControl, IHeaderChain {
         );
     }
 
-    /// @dev Refuse a header that is not the one behind the head. Returns its number and first `seq`.
+    /// @dev Refuse a header that is not the one behind the head. Returns its number and first
+    /// `seq`.
     function _checkNext(Batch calldata header)
         internal
         view

@@ -5,8 +5,8 @@ import {HeaderChain} from "./HeaderChain.sol";
 import {IHeaderRegistry} from "./interfaces/IHeaderRegistry.sol";
 
 /// @title HeaderRegistry
-/// @dev One per token uid and operator, which its address depends on: nobody else's headers can get in
-/// the way, and it answers what a LedgerToken answers about headers and entries.
+/// @dev One per token uid and operator, which its address depends on: nobody else's headers can get
+/// in the way, and it answers what a LedgerToken answers about headers and entries.
 contract HeaderRegistry is HeaderChain, IHeaderRegistry {
     /// @param operator becomes the admin and the first sealer
     constructor(bytes32 tokenUid_, address operator) HeaderChain(tokenUid_, operator) {

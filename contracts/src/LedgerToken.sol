@@ -24,10 +24,11 @@ contract LedgerToken is OnchainToken, ILedgerToken {
     ) OnchainToken(name_, symbol_, decimals_, ledgerUid, operator) {}
 
     /// @inheritdoc ILedgerToken
-    function replay(Batch calldata header, bytes calldata rows, bytes calldata signature) external {
+    function replay(Batch calldata header, bytes calldata rows, bytes calldata signature)
+        external
+    {
         bytes32 digest = _check(header, rows, signature);
-        if (_rowsDone != 0) _replayPart(header, digest, rows, type(uint32).max);
-        else _complete(header, digest, Netting.execute(rows, header.count, 0, header.count));
+        _replay(header, digest, rows, header.count);
     }
 
     /// @inheritdoc ILedgerToken
@@ -39,11 +40,11 @@ contract LedgerToken is OnchainToken, ILedgerToken {
     ) external {
         bytes32 digest = _check(header, rows, signature);
         if (rowsMax == 0) revert EmptyPart();
-        if (_rowsDone == 0) {
+        if (_rowsDone == 0 && rowsMax < header.count) {
             _openDigest = digest;
             _checkSupply(header, Netting.rehearse(rows, header.count, 0, header.count));
         }
-        _replayPart(header, digest, rows, rowsMax);
+        _replay(header, digest, rows, rowsMax);
     }
 
     /// @inheritdoc ILedgerToken
@@ -71,31 +72,31 @@ contract LedgerToken is OnchainToken, ILedgerToken {
         _checkSealer(digest, signature);
     }
 
-    /// @dev Execute the next rows of the open batch, `rowsMax` or what is left.
-    function _replayPart(
-        Batch calldata header,
-        bytes32 digest,
-        bytes calldata rows,
-        uint256 rowsMax
-    ) private {
-        if (digest != _openDigest) revert UnexpectedDigest(_openDigest, digest);
+    /// @dev Execute the next rows of a batch that was checked, `rowsMax` or what is left.
+    function _replay(Batch calldata header, bytes32 digest, bytes calldata rows, uint256 rowsMax)
+        private
+    {
+        uint32 count = header.count;
         uint256 done = _rowsDone;
-        uint256 n = Math.min(rowsMax, header.count - done);
-        uint256 supply = Netting.execute(rows, header.count, done, n);
-        bool last = done + n == header.count;
-        _rowsDone = last ? 0 : uint32(done + n);
-        emit BatchPartReplayed(header.number, digest, header.firstSeq + uint64(done), uint32(n));
-        if (last) _complete(header, digest, supply);
-    }
+        if (done != 0 && digest != _openDigest) revert UnexpectedDigest(_openDigest, digest);
+        uint256 n = Math.min(rowsMax, count - done);
+        uint256 supply = Netting.execute(rows, count, done, n);
 
-    /// @dev The batch was executed and left `supply`.
-    function _complete(Batch calldata header, bytes32 digest, uint256 supply) private {
+        (uint64 number, uint64 firstSeq) = (header.number, header.firstSeq);
+        if (n < count) {
+            bool more = done + n < count;
+            _rowsDone = more ? uint32(done + n) : 0;
+            emit BatchPartReplayed(number, digest, firstSeq + uint64(done), uint32(n));
+            if (more) return;
+        }
         _checkSupply(header, supply);
-        _store(header.number, digest, header.firstSeq + header.count);
-        emit BatchReplayed(header.number, digest, header.entriesRoot, header.firstSeq, header.count);
+        _store(number, digest, firstSeq + count);
+        emit BatchReplayed(number, digest, header.entriesRoot, firstSeq, count);
     }
 
     function _checkSupply(Batch calldata header, uint256 supply) private pure {
-        if (header.totalSupply != supply) revert UnexpectedTotalSupply(header.totalSupply, supply);
+        if (header.totalSupply != supply) {
+            revert UnexpectedTotalSupply(header.totalSupply, supply);
+        }
     }
 }

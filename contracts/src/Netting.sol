@@ -5,14 +5,15 @@ import {Rows} from "./Rows.sol";
 
 /// @title Netting: executes the rows of a batch
 /// @dev Each account is read from storage once, moved in memory row by row, and written once. What
-/// rows do is what transfers one after the other would do; only storage is spared the steps between.
+/// rows do is what transfers one after the other would do; only storage is spared the steps
+/// between.
 ///
-/// The zero address is an account like any other: it holds what is not issued, 2^256 - 1 - supply. The
-/// sum over all accounts is hence always 2^256 - 1: a credit cannot overflow, and underflow is the one
-/// thing to watch for.
+/// The zero address is an account like any other: it holds what is not issued, 2^256 - 1 - supply.
+/// The sum over all accounts is hence always 2^256 - 1: a credit cannot overflow, and underflow is
+/// the one thing to watch for.
 library Netting {
-    /// @dev Where OpenZeppelin's ERC20 keeps its private `_balances` and `_totalSupply`, given that it
-    /// is the first base contract. A test pins both.
+    /// @dev Where OpenZeppelin's ERC20 keeps its private `_balances` and `_totalSupply`, given that
+    /// it is the first base contract. A test pins both.
     uint256 internal constant BALANCES_SLOT = 0;
     uint256 internal constant SUPPLY_SLOT = 2;
 
@@ -56,15 +57,17 @@ library Netting {
         Rows.checkReferences(rows[start:valuesAt], accounts, referenceSize);
 
         // The table of accounts lies at memory 0: account i has its balance at 64 i and its address
-        // at 64 i + 32, so that a reference becomes a pointer by a shift and a mask alone. This covers
-        // the free-memory pointer and the zero word, which are put back at the end; nothing that
-        // Solidity has in memory is used in between or afterwards. The block is therefore not, and
-        // must not be called, "memory-safe". References were checked: no pointer leaves the table.
+        // at 64 i + 32, so that a reference becomes a pointer by a shift and a mask alone. This
+        // covers the free-memory pointer and the zero word, which are put back at the end; nothing
+        // that Solidity has in memory is used in between or afterwards. The block is therefore not,
+        // and must not be called, "memory-safe". References were checked: no pointer leaves the
+        // table.
         assembly {
-            // Functions share these words: `ref` and `at` point at a row's references and value in the
-            // calldata, `last` at the end of all references, where the values begin; `size` is bytes per
-            // value, `step` bits per row of references; `table` is the end of the table, where two words
-            // serve as scratch. A row's references lie at the top of a word, hence the shifts.
+            // Functions share these words: `ref` and `at` point at a row's references and value in
+            // the calldata, `last` at the end of all references, where the values begin; `size` is
+            // bytes per value, `step` bits per row of references; `table` is the end of the table,
+            // where two words serve as scratch. A row's references lie at the top of a word, hence
+            // the shifts.
 
             // Read every account's balance; the zero address, if there, comes first.
             function load(at, table) {
@@ -97,7 +100,8 @@ library Netting {
                 total := sload(SUPPLY_SLOT)
                 if iszero(mload(0x20)) { total := not(mload(0x00)) }
             }
-            // Write every balance; to write an unchanged one costs what it would to look for changes.
+            // Write every balance; to write an unchanged one costs what it would to look for
+            // changes.
             function store(table) {
                 mstore(add(table, 0x20), BALANCES_SLOT)
                 let p := 0
@@ -110,8 +114,9 @@ library Netting {
                     sstore(keccak256(table, 0x40), mload(p))
                 }
             }
-            // Rows one by one, each checked before it moves anything. A rehearsal writes no logs, and
-            // reverts at the row that takes what is not there, `row` being the number of the first.
+            // Rows one by one, each checked before it moves anything. A rehearsal writes no logs,
+            // and reverts at the row that takes what is not there, `row` being the number of the
+            // first.
             function walk(
                 ref,
                 at,
@@ -154,8 +159,9 @@ library Netting {
                     at := add(at, size)
                 }
             }
-            // Four rows at a time, until none is left or one took what was not there. The subtraction
-            // of such a row wraps, which is looked at every second row; all is then reverted.
+            // Four rows at a time, until none is left or one took what was not there. The
+            // subtraction of such a row wraps, which is looked at every second row; all is then
+            // reverted.
             function run(ref, at, end, size, table, fromShift, toShift, mask, step) -> short {
                 let valueShift := sub(256, shl(3, size))
                 for {} lt(at, end) { ref := add(ref, shr(1, step)) } {
@@ -236,7 +242,9 @@ library Netting {
             case 0 {
                 switch referenceSize
                 case 1 { overdrawn := all(ref, at, valueSize, n, table, 242, 234, 0x3fc0, 16) }
-                default { overdrawn := all(ref, at, valueSize, n, table, 234, 218, 0x3fffc0, 32) }
+                default {
+                    overdrawn := all(ref, at, valueSize, n, table, 234, 218, 0x3fffc0, 32)
+                }
                 supply := issued()
                 if iszero(overdrawn) { store(table) }
             }

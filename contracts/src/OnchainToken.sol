@@ -14,8 +14,9 @@ import {IOnchainToken} from "./interfaces/IOnchainToken.sol";
 
 /// @title OnchainToken
 /// @dev ERC20 stays the first base: Netting writes its storage. HeaderChain stays the last one:
-/// `finalized` shares the slot of the head, which every replay reads and writes anyway. There are two
-/// EIP-712 domains: HeaderChain's, and the one of permits, which names the chain and this contract.
+/// `finalized` shares the slot of the head, which every replay reads and writes anyway. There are
+/// two EIP-712 domains: HeaderChain's, and the one of permits, which names the chain and this
+/// contract.
 abstract contract OnchainToken is ERC20, ERC20Permit, Bridges, HeaderChain, IOnchainToken {
     uint8 private immutable _decimals;
 

@@ -8,8 +8,9 @@ import {IBridges} from "../src/interfaces/IBridges.sol";
 import {IOnchainToken} from "../src/interfaces/IOnchainToken.sol";
 import {Batches} from "./Batches.sol";
 
-/// @dev Goal: a bridge never moves more than its buckets allow, and nobody else mints or burns at all.
-/// Method: one bridge by hand, then buckets against a model that keeps every single unit's time.
+/// @dev Goal: a bridge never moves more than its buckets allow, and nobody else mints or burns at
+/// all. Method: one bridge by hand, then buckets against a model that keeps every single unit's
+/// time.
 contract BridgesTest is Batches {
     address internal constant BRIDGE = address(0xB21D6E);
     address internal operator;
@@ -60,11 +61,15 @@ contract BridgesTest is Batches {
         limit(50, 2, 10, 1);
         mints(50);
         vm.prank(BRIDGE);
-        vm.expectRevert(abi.encodeWithSelector(IBridges.BridgeLimitExceeded.selector, BRIDGE, 0, 1));
+        vm.expectRevert(
+            abi.encodeWithSelector(IBridges.BridgeLimitExceeded.selector, BRIDGE, 0, 1)
+        );
         token.crosschainMint(address(0xB), 1);
         wait(3);
         vm.prank(BRIDGE);
-        vm.expectRevert(abi.encodeWithSelector(IBridges.BridgeLimitExceeded.selector, BRIDGE, 6, 7));
+        vm.expectRevert(
+            abi.encodeWithSelector(IBridges.BridgeLimitExceeded.selector, BRIDGE, 6, 7)
+        );
         token.crosschainMint(address(0xB), 7);
         mints(6);
         vm.prank(BRIDGE);

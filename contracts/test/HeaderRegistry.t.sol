@@ -7,8 +7,8 @@ import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {IHeaderRegistry} from "../src/interfaces/IHeaderRegistry.sol";
 import {Test} from "./Test.sol";
 
-/// @dev Goal: the registry is an append-only chain of what the sealer signed, and says of headers and
-/// entries what a LedgerToken of the same token says.
+/// @dev Goal: the registry is an append-only chain of what the sealer signed, and says of headers
+/// and entries what a LedgerToken of the same token says.
 contract HeaderRegistryTest is Test {
     uint256 internal constant KEY = 0x5EA1;
 

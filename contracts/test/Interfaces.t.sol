@@ -9,8 +9,8 @@ import {OnchainToken} from "../src/OnchainToken.sol";
 import {SnapshotToken} from "../src/SnapshotToken.sol";
 import {Batches} from "./Batches.sol";
 
-/// @dev Goal: both tokens are what wallets, bridges and explorers take them for. Method: ids, selectors
-/// and hashes as the standards publish them, written out.
+/// @dev Goal: both tokens are what wallets, bridges and explorers take them for. Method: ids,
+/// selectors and hashes as the standards publish them, written out.
 contract InterfacesTest is Batches {
     OnchainToken[2] internal tokens;
 
@@ -45,7 +45,8 @@ contract InterfacesTest is Batches {
             bytes32 domain = keccak256(
                 abi.encode(
                     keccak256(
-                        "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+                        "EIP712Domain(string name,string version,uint256 chainId,"
+                        "address verifyingContract)"
                     ),
                     keccak256("Token"),
                     keccak256("1"),

@@ -220,7 +220,9 @@ contract LedgerTokenTest is Batches {
         eq(40, token.balanceOf(address(0xA)), "A");
         eq(5, token.balanceOf(address(0xB)), "B");
 
-        refuses(next(rows, 1, 200), abi.encodeWithSelector(IOnchainToken.AlreadyFinalized.selector));
+        refuses(
+            next(rows, 1, 200), abi.encodeWithSelector(IOnchainToken.AlreadyFinalized.selector)
+        );
         vm.prank(operator);
         vm.expectRevert(IOnchainToken.AlreadyFinalized.selector);
         token.finalize();

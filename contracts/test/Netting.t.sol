@@ -19,7 +19,8 @@ abstract contract NettingBase is Batches {
         naive = new NaiveToken();
     }
 
-    /// @dev Give `rows` to both and compare all that can be seen. Returns whether they were accepted.
+    /// @dev Give `rows` to both and compare all that can be seen. Returns whether they were
+    /// accepted.
     function same(bytes memory rows, uint256 count, address[] memory accounts)
         internal
         returns (bool accepted)
@@ -118,7 +119,8 @@ contract NettingTest is NettingBase {
         no(same(pack(three(), 32, rows), 5, three()), "self-transfer of more than there is");
     }
 
-    /// @dev The account is covered in the end, but not when the row comes: at every place of a group.
+    /// @dev The account is covered in the end, but not when the row comes: at every place of a
+    /// group.
     function testOverdraftInBetween() public {
         for (uint256 count = 2; count < 18; count++) {
             Row[] memory rows = new Row[](count);

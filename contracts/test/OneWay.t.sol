@@ -80,8 +80,8 @@ contract Usurper is Batches {
     }
 }
 
-/// @dev Goal: after finalize no role, the admin's included, opens replay again; and nobody whose key or
-/// code cannot be a sealer's becomes one.
+/// @dev Goal: after finalize no role, the admin's included, opens replay again; and nobody whose
+/// key or code cannot be a sealer's becomes one.
 contract OneWayTest is Batches {
     bytes32 internal constant SEALER_SLOT = bytes32(uint256(10));
 

@@ -110,7 +110,11 @@ contract SnapshotTokenTest is Snapshots {
         emit ISnapshotToken.SnapshotOpened(7, digest, tree[0], total(), DEADLINE);
         token.open(header(total()), tree[0], DEADLINE, proof);
         yes(token.finalized(), "finalized");
-        eq(abi.encode(digest, tree[0], total(), DEADLINE), abi.encode(token.snapshot()), "snapshot");
+        eq(
+            abi.encode(digest, tree[0], total(), DEADLINE),
+            abi.encode(token.snapshot()),
+            "snapshot"
+        );
         (uint64 number, bytes32 head, uint64 nextSeq) = token.head();
         eq(abi.encode(7, digest, 120), abi.encode(number, head, nextSeq), "head");
         eq(digest, token.digestOf(7), "digest");

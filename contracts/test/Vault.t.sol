@@ -15,8 +15,9 @@ import {Test} from "./Test.sol";
 /// Method: the factory is deployed by the real deployment proxy's code at its real address.
 contract VaultTest is Test {
     address internal constant PROXY = 0x4e59b44847b379578588920cA78FbF26c0B4956C;
-    bytes internal constant PROXY_CODE =
-        hex"7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3";
+    bytes internal constant PROXY_CODE = hex"7fffffffffffffffffffffffffffffffffffffffff"
+        hex"ffffffffffffffffffffff"
+        hex"e03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3";
     uint256 internal constant OPERATOR_KEY = 0xA11CE;
     uint256 internal constant EXPIRY = 1_000_000;
     bytes32 internal constant SALT = keccak256("account");
@@ -76,7 +77,8 @@ contract VaultTest is Test {
         bytes32 domain = keccak256(
             abi.encode(
                 keccak256(
-                    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+                    "EIP712Domain(string name,string version,uint256 chainId,"
+                    "address verifyingContract)"
                 ),
                 keccak256("token_ledger vault"),
                 keccak256("1"),
@@ -283,7 +285,9 @@ contract VaultTest is Test {
         internal
     {
         bytes32 digest = factory.claimDigest(factory.predict(by, salt), to, expiry);
-        vm.expectRevert(abi.encodeWithSelector(IVaultFactory.InvalidSignature.selector, by, digest));
+        vm.expectRevert(
+            abi.encodeWithSelector(IVaultFactory.InvalidSignature.selector, by, digest)
+        );
         factory.claim(by, salt, to, expiry, permission);
     }
 }

@@ -5,8 +5,8 @@ import {LedgerToken} from "../src/LedgerToken.sol";
 import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {Test} from "./Test.sol";
 
-/// @dev Goal: ids, digests and proofs agree with ethers and @openzeppelin/merkle-tree, and nothing but
-/// a true proof passes. Method: golden.json (scripts/golden.js), digests put into storage.
+/// @dev Goal: ids, digests and proofs agree with ethers and @openzeppelin/merkle-tree, and nothing
+/// but a true proof passes. Method: golden.json (scripts/golden.js), digests put into storage.
 contract VerifyEntryTest is Test {
     uint256 internal constant BATCHES = 9;
     uint256 internal constant DIGESTS_SLOT = 11;

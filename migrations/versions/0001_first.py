@@ -18,19 +18,8 @@ depends_on = None
 TIMESTAMP_MAX = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 TEXTS = ("reason", "reference_type", "reference_id", "memo", "metadata", "idempotency_key")
 FIXED = (
-    "entry_no",
-    "token_no",
-    "id",
-    "timestamp",
-    "from_account",
-    "to_account",
-    "amount",
-    "nonce",
-    "ref",
-    "balance_after_from",
-    "balance_after_to",
-    "supply_after",
-    "created_at",
+    *("entry_no", "token_no", "id", "timestamp", "from_account", "to_account", "amount"),
+    *("nonce", "ref", "balance_after_from", "balance_after_to", "supply_after", "created_at"),
 )
 
 
@@ -115,26 +104,30 @@ class Dialect:
         `keys`: conditions under which SQLite's INSERT OR REPLACE would delete an older row, which
         slips past DELETE triggers unless the connection asked for recursive ones.
         """
+        statements = self.refusal(
+            f"{table}_no_update", table=table, on="UPDATE", when=update_when,
+            message=f"{table} is append-only",
+        ) + self.undeletable(table)  # fmt: skip
+        if not self.sqlite:
+            return statements
+        exists = " OR ".join(f"EXISTS (SELECT 1 FROM {table} t WHERE {k})" for k in keys)
+        return statements + self.refusal(
+            f"{table}_no_replace", table=table, on="INSERT", when=exists,
+            message=f"{table} holds this row already",
+        )  # fmt: skip
+
+    def undeletable(self, table: str) -> list[str]:
+        """Return triggers that refuse DELETE and TRUNCATE."""
         message = f"{table} is append-only"
-        statements = [
-            *self.refusal(
-                f"{table}_no_update", table=table, on="UPDATE", when=update_when, message=message
-            ),
-            *self.refusal(
-                f"{table}_no_delete", table=table, on="DELETE", when="1 = 1", message=message
-            ),
-        ]
-        if self.sqlite:
-            exists = " OR ".join(f"EXISTS (SELECT 1 FROM {table} t WHERE {k})" for k in keys)
-            return statements + self.refusal(
-                f"{table}_no_replace", table=table, on="INSERT", when=exists,
-                message=f"{table} holds this row already",
-            )  # fmt: skip
-        return [
-            *statements,
-            f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
-            " EXECUTE FUNCTION token_ledger_refuse()",
-        ]
+        statements = self.refusal(
+            f"{table}_no_delete", table=table, on="DELETE", when="1 = 1", message=message
+        )
+        if not self.sqlite:
+            statements.append(
+                f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
+                " EXECUTE FUNCTION token_ledger_refuse()"
+            )
+        return statements
 
 
 def ledger_tables(d: Dialect) -> list[str]:
@@ -191,6 +184,7 @@ def entry_tables(d: Dialect) -> list[str]:
     """Return token_ledger with its indexes."""
     entry_no = "entry_no INTEGER PRIMARY KEY" if d.sqlite else "entry_no BIGINT PRIMARY KEY"
     present = " AND ".join(f"{name} IS NOT NULL" for name in TEXTS if name != "metadata")
+    erased = " AND ".join(f"{name} IS NULL" for name in TEXTS)
     statements = [
         f"""CREATE TABLE token_ledger (
             {entry_no} CHECK (entry_no > 0),
@@ -214,7 +208,8 @@ def entry_tables(d: Dialect) -> list[str]:
             CHECK ((from_account = 0) = (balance_after_from IS NULL)),
             CHECK ((to_account = 0) = (balance_after_to IS NULL)),
             CHECK ((from_account = 0 OR to_account = 0) = (supply_after IS NOT NULL)),
-            CHECK (redacted_at IS NOT NULL OR ({present}))
+            CHECK (redacted_at IS NOT NULL OR ({present})),
+            CHECK (redacted_at IS NULL OR ({erased}))
         ){d.table_end}""",
         "CREATE INDEX token_ledger_by_entry ON token_ledger (token_no, entry_no)",
         "CREATE INDEX token_ledger_by_from ON token_ledger (token_no, from_account, entry_no)",
@@ -328,9 +323,9 @@ def changed(d: Dialect, *columns: str) -> str:
 
 def triggers(d: Dialect) -> list[str]:
     """Return what refuses to rewrite history."""
-    kept = [f"(NEW.{c} IS NULL OR NEW.{c} {d.same} OLD.{c})" for c in TEXTS]
+    erased = [f"NEW.{c} IS NULL" for c in TEXTS]
     stamped = f"(OLD.redacted_at IS NULL OR NEW.redacted_at {d.same} OLD.redacted_at)"
-    redaction = " AND ".join([f"NEW.{c} {d.same} OLD.{c}" for c in FIXED] + [*kept, stamped])
+    redaction = " AND ".join([f"NEW.{c} {d.same} OLD.{c}" for c in FIXED] + [*erased, stamped])
     statements = [
         *d.append_only(
             "token_ledger",
@@ -339,7 +334,7 @@ def triggers(d: Dialect) -> list[str]:
                 "t.id = NEW.id",
                 "t.token_no = NEW.token_no AND t.nonce = NEW.nonce",
             ),
-            # Redaction, and nothing else, passes: texts and key may turn NULL, and say when.
+            # Redaction, and nothing else, passes: texts and key turn NULL together, and say when.
             update_when=f"NEW.redacted_at IS NULL OR NOT ({redaction})",
         ),
         *d.append_only(
@@ -368,10 +363,10 @@ def triggers(d: Dialect) -> list[str]:
         *d.append_only(
             "tokens",
             keys=("t.token_no = NEW.token_no", "t.uid = NEW.uid", "t.symbol = NEW.symbol"),
-            update_when=changed(d, "token_no", "uid", "symbol", "name", "decimals", "created_at")
-            + " OR (OLD.canonical_chain_id IS NOT NULL AND "
-            + changed(d, "canonical_chain_id")
-            + ")",
+            update_when=changed(
+                d, "token_no", "uid", "symbol", "name", "decimals", "max_supply", "created_at"
+            )
+            + f" OR (OLD.canonical_chain_id IS NOT NULL AND {changed(d, 'canonical_chain_id')})",
         ),
         *d.append_only(
             "ledger",
@@ -379,6 +374,20 @@ def triggers(d: Dialect) -> list[str]:
             update_when=changed(d, "ledger_uid", "secret_check", "operator", "created_at"),
         ),
     ]
+    for table, key in (("token_supply", "token_no"), ("token_accounts", "token_no, account_no")):
+        statements += d.undeletable(table) + d.refusal(
+            f"{table}_no_other", table=table, on=f"UPDATE OF {key}", when="1 = 1",
+            message=f"{table} is append-only",
+        )  # fmt: skip
+    if d.sqlite:  # where foreign keys hold only on connections that ask for them
+        missing = [f"NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"] + [
+            f"NOT EXISTS (SELECT 1 FROM accounts WHERE account_no = NEW.{side})"
+            for side in ("from_account", "to_account")
+        ]
+        statements += d.refusal(
+            "token_ledger_refers", table="token_ledger", on="INSERT", when=" OR ".join(missing),
+            message="token_ledger names no such token or account",
+        )  # fmt: skip
     for on in ("INSERT", "UPDATE"):
         statements += d.refusal(
             f"token_supply_capped_{on.lower()}",

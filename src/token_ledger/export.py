@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def export(
         for number in range(1, head.number + 1):
             with ledger.read() as connection:
                 batch = batches.read_batch(connection, token, number)
-            written += _write_batch(root / BATCHES_DIR / batch_name(number), batch)
+                known = batches.all_signatures(connection, token, number)
+            written += _write_batch(root / BATCHES_DIR / batch_name(number), batch, known)
             entries += batch.header.count
             progress("export", entries, head.next_seq)
         names = tuple(batch_name(number) for number in range(1, head.number + 1))
@@ -112,21 +114,24 @@ def _remove_temporaries(root: Path) -> None:
             leftover.unlink()
 
 
-def _write_batch(path: Path, batch: Batch) -> bool:
+def _write_batch(path: Path, batch: Batch, known: Collection[bytes]) -> bool:
     data = encode(batch_to_json(batch))
     if path.exists():
         present = path.read_bytes()
         if present == data:
             return False
-        _check_only_signature_differs(path, present, batch)
+        _check_only_signature_differs(path, present, batch, known)
     return _write(path, data)
 
 
-def _check_only_signature_differs(path: Path, present: bytes, batch: Batch) -> None:
-    """Refuse to overwrite evidence: a batch file may only gain or change its signature."""
-    old = batch_to_json(read_batch(decode(present)))
-    new = batch_to_json(batch)
-    if {**old, "signature": None} != {**new, "signature": None}:
+def _check_only_signature_differs(
+    path: Path, present: bytes, batch: Batch, known: Collection[bytes]
+) -> None:
+    """Refuse to overwrite evidence: a file may only gain a signature, or change one we know."""
+    found = read_batch(decode(present))
+    strange = found.signature is not None and found.signature not in known
+    old, new = batch_to_json(found), batch_to_json(batch)
+    if strange or {**old, "signature": None} != {**new, "signature": None}:
         raise FileFormatError(
             f"{path} is not what this ledger exports: it was altered, or is another ledger's",
             hint="keep it as evidence: move it away, then export again",

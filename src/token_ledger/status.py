@@ -36,7 +36,8 @@ class ChainHead:
 class Status:
     """How far a token is on its way. Values in base units.
 
-    `unreplayed` counts sealed batches that the mirror has not seen on the token's newest contract.
+    `unreplayed` counts sealed batches that the mirror has not seen on the token's newest contract
+    whose head is the ledger's own.
     `drift` is the sum of all balances less the total supply: anything but 0 is an alarm.
     """
 
@@ -92,7 +93,7 @@ def status(ledger: Ledger) -> Status:
             )
             for chain_id, address, number, digest in figures.mirrored_heads(connection, token)
         )
-        replayed = chains[-1].number if chains else 0
+        own = [chain.number for chain in chains if chain.ours]
         return Status(
             symbol=token.symbol,
             decimals=token.decimals,
@@ -103,7 +104,7 @@ def status(ledger: Ledger) -> Status:
             unsealed=batches.count_unsealed(connection, token),
             batches=head.number,
             unsigned=batches.count_unsigned(connection, token),
-            unreplayed=head.number - replayed,
+            unreplayed=head.number - (own[-1] if own else 0),
             head=head,
             chains=chains,
             total_supply=supply,

@@ -24,7 +24,7 @@ from token_ledger.core.files import (
     read_proof,
 )
 from token_ledger.core.progress import Progress, no_progress
-from token_ledger.core.signature import recover_signer
+from token_ledger.core.signature import EOA_SIGNATURE_BYTES, recover_signer
 from token_ledger.core.strict import decode, to_hex
 from token_ledger.core.types import Batch, Finding, Header, Proof
 from token_ledger.core.verification import ExportVerifier, Report, verify_batch, verify_proof
@@ -36,13 +36,18 @@ FILE_BYTES_MAX = 1 << 28
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """What the auditor knows from elsewhere, and wants a file held against."""
+    """What the auditor knows from elsewhere, and wants a file held against.
+
+    `signer` vouches for the head; earlier batches may be signed by `former_signers` too, where the
+    sealer was changed.
+    """
 
     digest: bytes | None = None
     signer: bytes | None = None
     against: Path | None = None
     rpc_url: str | None = None
     contract: bytes | None = None
+    former_signers: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.rpc_url is None) != (self.contract is None):
@@ -54,11 +59,11 @@ class Anchors:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What anchors are held against: headers with digests in order, and the last's signature."""
+    """What anchors are held against: headers with digests, and signatures, in the same order."""
 
     token_uid: bytes
     headers: Sequence[tuple[Header, bytes]]
-    signature: bytes | None
+    signatures: Sequence[bytes | None]
 
 
 def verify(
@@ -85,11 +90,11 @@ def _check(path: Path, progress: Progress) -> tuple[Report, Subject]:
     kind = document.get("format")
     if kind == PROOF_FORMAT:
         proof: Proof = read_proof(document)
-        subject = Subject(proof.token_uid, [(proof.header, proof.digest)], proof.signature)
+        subject = Subject(proof.token_uid, [(proof.header, proof.digest)], [proof.signature])
         return verify_proof(proof), subject
     if kind == BATCH_FORMAT:
         batch: Batch = read_batch(document)
-        subject = Subject(batch.token_uid, [(batch.header, batch.digest)], batch.signature)
+        subject = Subject(batch.token_uid, [(batch.header, batch.digest)], [batch.signature])
         return verify_batch(batch), subject
     if kind == EXPORT_FORMAT:
         raise FileFormatError(f"{path} is a manifest", hint="name the export's directory")
@@ -115,7 +120,7 @@ def _check_export(root: Path, progress: Progress) -> tuple[Report, Subject]:
             raise FileFormatError(f"{path}: {error.message}", hint=error.hint) from None
         progress("verify", i, len(manifest.batch_names))
     report = verifier.finish()
-    return report, Subject(manifest.token.uid, verifier.headers, verifier.head_signature)
+    return report, Subject(manifest.token.uid, verifier.headers, verifier.signatures)
 
 
 def _refuse_strangers(root: Path, names: Sequence[str]) -> None:
@@ -151,7 +156,9 @@ def _apply(report: Report, subject: Subject, anchors: Anchors) -> None:
         report.anchor(f"digest {to_hex(anchors.digest)}", _check_digest(subject, anchors.digest))
     if anchors.signer is not None:
         name = f"signer {to_checksum(anchors.signer)}"
-        report.anchor(name, _check_signer(subject, anchors.signer))
+        report.anchor(name, _check_signer(subject, anchors.signer, anchors.former_signers))
+    else:
+        _judge_signatures(report, subject)
     if anchors.rpc_url is not None and anchors.contract is not None:
         numbers = [header.number for header, _ in subject.headers]
         chain = read_chain_anchor(anchors.rpc_url, anchors.contract, numbers)
@@ -190,19 +197,52 @@ def _check_digest(subject: Subject, digest: bytes) -> Finding | None:
     )
 
 
-def _check_signer(subject: Subject, signer: bytes) -> Finding | None:
-    expected = {"expected": to_checksum(signer)}
-    if not subject.headers or subject.signature is None:
+def _check_signer(
+    subject: Subject, signer: bytes, former_signers: tuple[bytes, ...]
+) -> Finding | None:
+    """Hold every signature against its signer: the head's must be there, and be `signer`'s."""
+    if not subject.headers or subject.signatures[-1] is None:
         message = "nobody has signed this header: ask for a signed file"
-        return Finding("anchor_unsigned", message, {**expected})
-    recovered = recover_signer(subject.headers[-1][1], subject.signature)
-    if recovered == signer:
-        return None
-    message = (
-        "the signature is not this signer's (a Safe's can only be checked on its chain: --rpc)"
-    )
-    actual = None if recovered is None else to_checksum(recovered)
-    return Finding("anchor_signer_differs", message, {**expected, "actual": actual})
+        return Finding("anchor_unsigned", message, {"expected": to_checksum(signer)})
+    last = len(subject.headers) - 1
+    signed = zip(subject.headers, subject.signatures, strict=True)
+    for i, ((header, digest), signature) in enumerate(signed):
+        if signature is None:
+            continue
+        expected = (signer,) if i == last else (signer, *former_signers)
+        recovered = recover_signer(digest, signature)
+        if recovered not in expected:
+            return Finding(
+                "anchor_signer_differs",
+                f"the signature of batch {header.number} is not this signer's (a Safe's can only "
+                "be checked on its chain: --rpc; one of a former sealer needs that address too)",
+                {
+                    "number": header.number,
+                    "expected": ", ".join(map(to_checksum, expected)),
+                    "actual": None if recovered is None else to_checksum(recovered),
+                },
+            )
+    return None
+
+
+def _judge_signatures(report: Report, subject: Subject) -> None:
+    """Say what is known of signatures that no signer was named for."""
+    signed = zip(subject.headers, subject.signatures, strict=True)
+    spoilt = [
+        Finding(
+            "signature_invalid",
+            f"nobody's key can have made the signature of batch {header.number}: it was altered",
+            {"number": header.number},
+        )
+        for (header, digest), signature in signed
+        if signature is not None
+        and len(signature) == EOA_SIGNATURE_BYTES
+        and recover_signer(digest, signature) is None
+    ]
+    if spoilt:
+        report.level("signatures", spoilt)
+    elif any(subject.signatures):
+        report.skip("signatures", "whose they are is checked against --signer")
 
 
 def _check_chain(subject: Subject, chain: ChainAnchor) -> Finding | None:
@@ -241,6 +281,7 @@ def _verify_against(
     if anchors.digest is not None:
         other = _up_to(other, anchors.digest)
     _apply(trusted, other, anchors)
+    _judge_signatures(report, subject)
     report.findings += trusted.findings
     report.checks += [replace(check, name=f"export: {check.name}") for check in trusted.checks]
     if not trusted.anchored:
@@ -260,5 +301,5 @@ def _up_to(subject: Subject, digest: bytes) -> Subject:
     """Return what a known digest can vouch for: the headers up to it, or all if it is none's."""
     for i, (_, own) in enumerate(subject.headers, start=1):
         if own == digest and i < len(subject.headers):
-            return Subject(subject.token_uid, subject.headers[:i], None)
+            return Subject(subject.token_uid, subject.headers[:i], subject.signatures[:i])
     return subject

@@ -2,9 +2,10 @@
 pragma solidity 0.8.37;
 
 /// @title Bridges that may mint and burn, each within its limits (ERC-7802)
-/// @notice Each bridge has a token bucket for minting and one for burning. A bucket holds `capacity`
-/// at most, loses what is minted or burned, and regains `refillPerSecond` every second: from any
-/// moment on, a bridge moves at most capacity + refillPerSecond × seconds in that direction.
+/// @notice Each bridge has a token bucket for minting and one for burning. A bucket holds
+/// `capacity` at most, loses what is minted or burned, and regains `refillPerSecond` every second:
+/// from any moment on, a bridge moves at most capacity + refillPerSecond × seconds in that
+/// direction.
 interface IBridges {
     /// @notice The limit of one bridge in one direction; capacity zero: closed.
     struct Limit {
@@ -43,8 +44,8 @@ interface IBridges {
     function bridgeAvailable(address bridge) external view returns (uint256 mint, uint256 burn);
 
     /// @notice Set both limits of `bridge`; for bridge admins.
-    /// @dev A bucket that was closed begins full. One that was open keeps what it holds, up to the new
-    /// capacity, so that a limit that is tightened in an emergency hands out nothing.
+    /// @dev A bucket that was closed begins full. One that was open keeps what it holds, up to the
+    /// new capacity, so that a limit that is tightened in an emergency hands out nothing.
     function setBridgeLimits(address bridge, Limit calldata mint, Limit calldata burn) external;
 
     /// @notice Stop `bridge`, or let it go on; for bridge admins.

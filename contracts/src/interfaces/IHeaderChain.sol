@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 /// @title A chain of batch headers, as a ledger's sealer signed them
-/// @notice What every contract of a ledger's token has in common: it is bound to the token's uid, it
-/// knows whom to believe, and it answers what was sealed. A stored digest never changes.
+/// @notice What every contract of a ledger's token has in common: it is bound to the token's uid,
+/// it knows whom to believe, and it answers what was sealed. A stored digest never changes.
 interface IHeaderChain {
     /// @notice The header of a sealed batch, an EIP-712 struct under the token's ledger domain.
     struct Batch {
@@ -53,7 +53,8 @@ interface IHeaderChain {
     /// @notice The signature is not the sealer's, or is one for another digest.
     error InvalidSignature(address sealer, bytes32 digest);
 
-    /// @notice keccak256(abi.encode(bytes32 ledgerUid, string symbol, string name, uint8 decimals)).
+    /// @notice keccak256(abi.encode(bytes32 ledgerUid, string symbol, string name, uint8
+    /// decimals)).
     function tokenUid() external view returns (bytes32);
 
     /// @notice Whose signature is believed: an EOA's, or that of a contract that speaks ERC-1271.

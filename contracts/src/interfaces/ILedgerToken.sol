@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {IOnchainToken} from "./IOnchainToken.sol";
 
 /// @title A ledger's token, brought to the chain by replaying every entry
-/// @notice Until `finalize` the balances follow the ledger: only `replay` moves them, by batches that
-/// the sealer signed. Afterwards this is an ordinary ERC-20 and `replay` is closed for ever.
+/// @notice Until `finalize` the balances follow the ledger: only `replay` moves them, by batches
+/// that the sealer signed. Afterwards this is an ordinary ERC-20 and `replay` is closed for ever.
 /// @dev Rows, version 1, all numbers big-endian; A accounts, N = `Batch.count` rows:
 ///
 ///     1           version, 0x01
@@ -15,9 +15,10 @@ import {IOnchainToken} from "./IOnchainToken.sol";
 ///     2R × N      per row the places of `from` and `to` in that table; R = 1 if A <= 256, else 2
 ///     V × N       per row the value
 ///
-/// Which `Transfer` log is which entry: a BatchPartReplayed stands right behind its `count` Transfers,
-/// which are `firstSeq` and the following. So does a BatchReplayed, unless a BatchPartReplayed stands
-/// right before it (log index one less): then parts, the last one just before, told of all Transfers.
+/// Which `Transfer` log is which entry: a BatchPartReplayed stands right behind its `count`
+/// Transfers, which are `firstSeq` and the following. So does a BatchReplayed, unless a
+/// BatchPartReplayed stands right before it (log index one less): then parts, the last one just
+/// before, told of all Transfers.
 interface ILedgerToken is IOnchainToken {
     /// @notice A batch was executed; its rows are the `Transfer` logs before this one.
     event BatchReplayed(
@@ -28,8 +29,9 @@ interface ILedgerToken is IOnchainToken {
         uint32 count
     );
 
-    /// @notice Part of a batch was executed: the `count` entries from `firstSeq` on, whose `Transfer`
-    /// logs are those right before this one. The batch counts when its BatchReplayed has come.
+    /// @notice Part of a batch was executed: the `count` entries from `firstSeq` on, whose
+    /// `Transfer` logs are those right before this one. The batch counts when its BatchReplayed has
+    /// come.
     event BatchPartReplayed(
         uint64 indexed number, bytes32 indexed digest, uint64 firstSeq, uint32 count
     );
@@ -61,7 +63,8 @@ interface ILedgerToken is IOnchainToken {
     /// @notice The rows are truncated or too long for their count.
     error UnexpectedRowsLength(uint256 expected, uint256 actual);
 
-    /// @notice The account table is not strictly ascending: `account` does not exceed the one before.
+    /// @notice The account table is not strictly ascending: `account` does not exceed the one
+    /// before.
     error AccountsNotAscending(uint256 index, address account);
 
     /// @notice A row refers to an account that the table does not hold.
@@ -79,11 +82,11 @@ interface ILedgerToken is IOnchainToken {
     /// @dev `entriesRoot` cannot be checked against the rows here: an auditor's `verify` does that.
     function replay(Batch calldata header, bytes calldata rows, bytes calldata signature) external;
 
-    /// @notice Execute the next rows of a sealed batch, `rowsMax` of them or what is left; anybody may
-    /// submit it. For a batch that fits no transaction any more because gas was repriced.
-    /// @dev The first part rehearses all rows, so that a batch that was begun can be ended: until then
-    /// nothing else is replayed, `head` does not move, and nothing is finalized. All rows are sent
-    /// every time, for their hash; if calldata alone fills a transaction, this does not help.
+    /// @notice Execute the next rows of a sealed batch, `rowsMax` of them or what is left; anybody
+    /// may submit it. For a batch that fits no transaction any more because gas was repriced.
+    /// @dev The first part rehearses all rows, so that a batch that was begun can be ended: until
+    /// then nothing else is replayed, `head` does not move, and nothing is finalized. All rows are
+    /// sent every time, for their hash; if calldata alone fills a transaction, this does not help.
     function replayPart(
         Batch calldata header,
         bytes calldata rows,

@@ -6,8 +6,8 @@ import {IBridges} from "./IBridges.sol";
 import {IHeaderChain} from "./IHeaderChain.sol";
 
 /// @title A ledger's token on a chain, whichever way it came there
-/// @notice An ERC-20 that is closed until the token has left its ledger: no transfer, approval, permit
-/// or bridge before. That happens once and is never taken back.
+/// @notice An ERC-20 that is closed until the token has left its ledger: no transfer, approval,
+/// permit or bridge before. That happens once and is never taken back.
 interface IOnchainToken is IERC20, IBridges, IHeaderChain {
     /// @notice The token left the ledger after batch `number`: what was closed is open.
     event Finalized(uint64 indexed number, bytes32 indexed digest);

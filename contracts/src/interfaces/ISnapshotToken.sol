@@ -4,10 +4,10 @@ pragma solidity 0.8.37;
 import {IOnchainToken} from "./IOnchainToken.sol";
 
 /// @title A ledger's token, brought to the chain by its balances
-/// @notice The sealer signs the balances at a sealed batch, once; each is minted when it is claimed.
-/// After the deadline what nobody claimed is minted to a destination that the admin named.
-/// @dev Balances are an OpenZeppelin `standard-v1` tree over (address account, uint256 amount), each
-/// account once; a leaf is keccak256(keccak256(abi.encode(account, amount))).
+/// @notice The sealer signs the balances at a sealed batch, once; each is minted when it is
+/// claimed. After the deadline what nobody claimed is minted to a destination that the admin named.
+/// @dev Balances are an OpenZeppelin `standard-v1` tree over (address account, uint256 amount),
+/// each account once; a leaf is keccak256(keccak256(abi.encode(account, amount))).
 interface ISnapshotToken is IOnchainToken {
     /// @notice What a sealer signs, an EIP-712 struct under the token's ledger domain.
     /// @param batchDigest the batch after whose last entry the balances were taken
@@ -30,13 +30,15 @@ interface ISnapshotToken is IOnchainToken {
         uint64 deadline
     );
 
-    /// @notice `account` has its balance of the ledger; the `Transfer` before this log is no issuance.
+    /// @notice `account` has its balance of the ledger; the `Transfer` before this log is no
+    /// issuance.
     event Claimed(address indexed account, uint256 amount);
 
     /// @notice What nobody claims will go to `destination`.
     event SweepDestinationSet(address indexed destination);
 
-    /// @notice What nobody claimed went to `destination`; the `Transfer` before this log is no issuance.
+    /// @notice What nobody claimed went to `destination`; the `Transfer` before this log is no
+    /// issuance.
     event Swept(address indexed destination, uint256 amount);
 
     /// @notice A snapshot whose deadline has passed cannot be opened.
@@ -91,6 +93,7 @@ interface ISnapshotToken is IOnchainToken {
     /// @notice Name where what nobody claims will go; for the admin.
     function setSweepDestination(address destination) external;
 
-    /// @notice Mint what nobody claimed to the destination, after the deadline; anybody may submit it.
+    /// @notice Mint what nobody claimed to the destination, after the deadline; anybody may submit
+    /// it.
     function sweep() external;
 }

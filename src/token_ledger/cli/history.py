@@ -142,6 +142,14 @@ def export(app: App, /, *, directory: Path) -> None:
 @click.argument("path", metavar="PATH", type=FILE)
 @click.option("--digest", type=HASH32, metavar="0x…", help="The head's digest, known elsewhere.")
 @click.option("--signer", type=ADDRESS, metavar="0x…", help="The sealer's address.")
+@click.option(
+    "--former-signer",
+    "former_signers",
+    type=ADDRESS,
+    multiple=True,
+    metavar="0x…",
+    help="A sealer of earlier batches, where it was changed; may be repeated.",
+)
 @click.option("--against", type=FILE, metavar="EXPORT", help="An export that is anchored itself.")
 @rpc_option
 @click.option("--contract", type=ADDRESS, metavar="0x…", help="The token on the chain of --rpc.")
@@ -154,6 +162,7 @@ def verify(
     path: Path,
     digest: bytes | None,
     signer: bytes | None,
+    former_signers: tuple[bytes, ...],
     against: Path | None,
     rpc_url: str | None,
     contract: bytes | None,
@@ -170,7 +179,7 @@ def verify(
     if contract is None and _from_environment("rpc_url"):
         rpc_url = None  # a node that is merely configured is no wish to ask it
     with ProgressReport() as progress:
-        anchors = Anchors(digest, signer, against, rpc_url, contract)
+        anchors = Anchors(digest, signer, against, rpc_url, contract, former_signers)
         report = run_verify(path, anchors, progress=progress)
     verdict, status = _verdict(report, unanchored=unanchored)
     document = {

@@ -308,6 +308,7 @@ class RefusedRows:
 
 
 def _csv_line(cells: Iterable[str]) -> str:
+    # A cell with a lone CR is quoted only if the line's own end has one.
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"

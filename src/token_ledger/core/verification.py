@@ -261,7 +261,7 @@ class ExportVerifier:
         self.manifest = manifest
         self.report = Report("export")
         self.headers: list[tuple[Header, bytes]] = []
-        self.head_signature: bytes | None = None
+        self.signatures: list[bytes | None] = []
         self._hasher = EntryHasher(token.uid)
         self._balances: dict[bytes, int] = {}
         self._nonces: set[bytes] = set()
@@ -290,7 +290,7 @@ class ExportVerifier:
         self._check_uniqueness(batch, where)
         self._check_balances(batch, where)
         self.headers.append((batch.header, batch.digest))
-        self.head_signature = batch.signature
+        self.signatures.append(batch.signature)
         self._next_seq = batch.header.first_seq + batch.header.count
 
     def _check_chain(self, batch: Batch, where: str) -> None:

@@ -213,15 +213,18 @@ def list_accounts(
 
 def check_limit(limit: int) -> int:
     """Return a page size. Raises UsageError unless it is 1 to 1,000."""
-    if isinstance(limit, bool) or not 1 <= limit <= PAGE_MAX:
+    if not isinstance(limit, int) or isinstance(limit, bool):
+        raise UsageError(f"limit {limit!r:.50} is no whole number", hint=f"1 to {PAGE_MAX}")
+    if not 1 <= limit <= PAGE_MAX:
         raise UsageError(f"limit {limit} is out of range", hint=f"1 to {PAGE_MAX}")
     return limit
 
 
 def parse_cursor(cursor: str) -> int:
     """Return the number that a cursor stands for. Raises UsageError."""
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise UsageError(f"not a cursor: {cursor[:50]!r}", hint="give back the one you were given")
+    is_text = isinstance(cursor, str)
+    if not (is_text and cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise UsageError(f"not a cursor: {cursor!r:.50}", hint="give back the one you were given")
     return int(cursor)
 
 

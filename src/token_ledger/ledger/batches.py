@@ -294,6 +294,17 @@ def signature_of(
     ).scalar_one_or_none()
 
 
+def all_signatures(connection: Connection, token: StoredToken, number: int) -> list[bytes]:
+    """Return every signature that was ever given to a batch, whoever signed."""
+    table = batch_signatures
+    found = connection.execute(
+        select(table.c.signature).where(
+            table.c.token_no == token.token_no, table.c.number == number
+        )
+    )
+    return list(found.scalars())
+
+
 def known_digest(connection: Connection, token: StoredToken, digest: bytes) -> int | None:
     """Return the number of the batch with this digest, or None: is a head one of our own?"""
     table = token_batches

@@ -24,6 +24,7 @@ from token_ledger.core.parse import (
     parse_timestamp,
 )
 from token_ledger.core.types import SYSTEM, Record, Texts
+from token_ledger.errors import UsageError
 from token_ledger.ledger import accounts, identity, posting, queries, tokens
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.accounts import Account
@@ -318,7 +319,16 @@ class Ledger(Ways):
     def record(
         self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
     ) -> Record:
-        """Return the record of a posting in human units: for `post_many`."""
+        """Return the record of a posting in human units: for `post_many`.
+
+        Raises UsageError for a keyword that it does not know: a misspelt `idempotency_key` that was
+        passed over would pay twice.
+        """
+        if unknown := words.keys() - Words.__annotations__.keys():
+            raise UsageError(
+                f"a posting knows no {', '.join(sorted(unknown))}",
+                hint=f"it takes {', '.join(sorted(Words.__annotations__))}",
+            )
         reference_type, reference_id = words.get("reference") or ("", "")
         metadata, timestamp = words.get("metadata"), words.get("timestamp")
         texts = Texts(

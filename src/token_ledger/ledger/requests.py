@@ -80,8 +80,11 @@ def check_record(record: Record) -> None:
     check_texts(record.texts)
     if record.idempotency_key is not None:
         parse_key(record.idempotency_key)
-    if record.timestamp is not None and not 0 <= record.timestamp <= TIMESTAMP_MAX:
-        raise TimestampError(f"timestamp {record.timestamp} is out of range", hint="1970 to 9999")
+    moment = record.timestamp
+    if moment is not None and (type(moment) is not int or not 0 <= moment <= TIMESTAMP_MAX):
+        raise TimestampError(
+            f"timestamp {moment!r} is out of range", hint="an int of microseconds, 1970 to 9999"
+        )
 
 
 def check_texts(texts: Texts) -> None:
