@@ -168,8 +168,8 @@ def test_the_largest_values_come_through(empty: Ledger) -> None:
         assert values == list(connection.execute(query).scalars())
 
 
-def test_a_gap_is_refused_and_an_earlier_block_changes_nothing(empty: Ledger) -> None:
-    """--from-block begins a first import; afterwards it can neither skip nor repeat blocks."""
+def test_a_gap_and_an_earlier_beginning_are_refused(empty: Ledger) -> None:
+    """--from-block begins a first import; afterwards it can neither skip blocks nor add earlier ones."""
     chain = a_chain()
     with FakeNode(chain) as node:
         chain.head = 10
@@ -180,7 +180,26 @@ def test_a_gap_is_refused_and_an_earlier_block_changes_nothing(empty: Ledger) ->
         chain.head = 45
         with pytest.raises(UsageError, match="would leave a gap: imported up to 10"):
             ingest(empty, node.url, contract=TOKEN, from_block=12)
-        assert 11 == ingest(empty, node.url, contract=TOKEN, from_block=0).from_block
+        with pytest.raises(UsageError, match="is before what was imported: from block 3 on"):
+            ingest(empty, node.url, contract=TOKEN, from_block=2)
+        assert 11 == ingest(empty, node.url, contract=TOKEN, from_block=3).from_block
+
+
+def test_an_import_that_got_nowhere_may_begin_elsewhere(empty: Ledger) -> None:
+    """Until something is imported the beginning can be chosen again, and the last choice holds."""
+    chain = a_chain()
+    broken = [True]
+
+    def answer(method: str, params: list[Any]) -> Any:
+        return "nonsense" if broken[0] and method == "eth_getLogs" else chain(method, params)
+
+    with FakeNode(answer) as node:
+        with pytest.raises(RpcError):
+            ingest(empty, node.url, contract=TOKEN, from_block=3)
+        broken[0] = False
+        assert 5 == ingest(empty, node.url, contract=TOKEN, from_block=5).from_block
+        with pytest.raises(UsageError, match="from block 5 on"):
+            ingest(empty, node.url, contract=TOKEN, from_block=3)
 
 
 # --- chains that change

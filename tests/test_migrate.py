@@ -131,6 +131,41 @@ def test_a_payer_without_money_is_refused(sqlite_ledger: Ledger, fresh_anvil: st
     assert contract_of(sqlite_ledger) is None
 
 
+def test_a_deployment_that_failed_binds_no_chain(ledger: Ledger, fresh_anvil: str) -> None:
+    """A payer with too little for the deployment: another chain can still become the token's."""
+    poor = KeySigner(Account.from_key("0x" + "0e" * 32))
+    with Anvil(args=("--chain-id", "7777")) as wrong, Anvil(args=("--chain-id", "7778")) as right:
+        with Rpc(wrong.url) as rpc:
+            rpc.call("anvil_setBalance", [hex_data(poor.address), "0x1"])
+        with pytest.raises(ChainError):
+            migrate(ledger, wrong.url, gas_signer=poor)
+        assert None is ledger.token.canonical_chain_id
+        assert ENTRIES == migrate(ledger, right.url).entries
+        assert 7778 == ledger.token.canonical_chain_id
+        with pytest.raises(CanonicalChainError, match="lives on chain 7778, not on 7777"):
+            migrate(ledger, wrong.url)
+        check_on_chain(ledger, right.url, entries=ENTRIES)
+
+
+def test_a_contract_that_a_killed_run_left_binds_its_chain(
+    sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when the contract was there and not yet recorded: the next run finds it and binds."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Anvil(args=("--chain-id", "7777")) as node:
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "set_canonical_chain", killed)
+            with pytest.raises(KeyboardInterrupt):
+                migrate(sqlite_ledger, node.url)
+        assert None is sqlite_ledger.token.canonical_chain_id
+        done = migrate(sqlite_ledger, node.url)
+        assert (0, ENTRIES) == (done.deployment_gas_used, done.entries)
+        assert 7777 == sqlite_ledger.token.canonical_chain_id
+
+
 def test_any_funded_key_may_pay(sqlite_ledger: Ledger, fresh_anvil: str) -> None:
     """The gas key is no sealer: anybody's key can submit what the sealer signed."""
     payer = books.stranger()

@@ -138,8 +138,7 @@ def ledger_tables(d: Dialect) -> list[str]:
             ledger_no INTEGER PRIMARY KEY CHECK (ledger_no = 1),
             {d.hash32("ledger_uid")},
             {d.hash32("ledger_secret", null=True)},
-            {d.hash32("secret_check")},
-            {d.address("operator")},
+            {d.hash32("secret_check")}, {d.address("operator")},
             {d.time("created_at")}
         ){d.table_end}""",
         f"""CREATE TABLE tokens (
@@ -155,8 +154,7 @@ def ledger_tables(d: Dialect) -> list[str]:
         f"""CREATE TABLE token_supply (
             token_no INTEGER PRIMARY KEY REFERENCES tokens,
             {d.unsigned("total_supply")},
-            {d.unsigned("total_minted", bits=320)},
-            {d.unsigned("total_burned", bits=320)},
+            {d.unsigned("total_minted", bits=320)}, {d.unsigned("total_burned", bits=320)},
             {d.time("updated_at")}
         ){d.table_end}""",
         f"""CREATE TABLE accounts (
@@ -170,11 +168,9 @@ def ledger_tables(d: Dialect) -> list[str]:
             token_no INTEGER NOT NULL REFERENCES tokens,
             account_no {d.bigint} NOT NULL REFERENCES accounts CHECK (account_no > 0),
             {d.unsigned("balance")},
-            {d.unsigned("total_earned", bits=320)},
-            {d.unsigned("total_spent", bits=320)},
+            {d.unsigned("total_earned", bits=320)}, {d.unsigned("total_spent", bits=320)},
             {d.unsigned("total_staked")},
-            {d.time("created_at")},
-            {d.time("updated_at")},
+            {d.time("created_at")}, {d.time("updated_at")},
             PRIMARY KEY (token_no, account_no)
         ){d.table_end}""",
     ]
@@ -196,13 +192,10 @@ def entry_tables(d: Dialect) -> list[str]:
             {d.unsigned("amount", least=1)},
             reason TEXT, reference_type TEXT, reference_id TEXT, memo TEXT, metadata TEXT,
             idempotency_key TEXT,
-            {d.hash32("nonce")},
-            {d.hash32("ref")},
-            {d.unsigned("balance_after_from", null=True)},
-            {d.unsigned("balance_after_to", null=True)},
+            {d.hash32("nonce")}, {d.hash32("ref")},
+            {d.unsigned("balance_after_from", null=True)}, {d.unsigned("balance_after_to", null=True)},
             {d.unsigned("supply_after", null=True)},
-            {d.time("created_at")},
-            {d.time("redacted_at", null=True)},
+            {d.time("created_at")}, {d.time("redacted_at", null=True)},
             UNIQUE (token_no, nonce),
             CHECK (from_account <> to_account),
             CHECK ((from_account = 0) = (balance_after_from IS NULL)),
@@ -228,16 +221,12 @@ def batch_tables(d: Dialect) -> list[str]:
         f"""CREATE TABLE token_batches (
             token_no INTEGER NOT NULL REFERENCES tokens,
             {d.count("number", least=1)},
-            {d.count("first_entry_no", least=1)},
-            {d.count("last_entry_no", least=1)},
-            {d.count("first_seq")},
-            {d.count("count", least=1)},
+            {d.count("first_entry_no", least=1)}, {d.count("last_entry_no", least=1)},
+            {d.count("first_seq")}, {d.count("count", least=1)},
             {d.hash32("parent")},
-            {d.hash32("entries_root")},
-            {d.hash32("rows_hash")},
+            {d.hash32("entries_root")}, {d.hash32("rows_hash")},
             {d.unsigned("total_supply")},
-            {d.time("sealed_at")},
-            {d.hash32("digest")},
+            {d.time("sealed_at")}, {d.hash32("digest")},
             PRIMARY KEY (token_no, number),
             UNIQUE (token_no, last_entry_no),
             UNIQUE (token_no, first_seq),
@@ -246,8 +235,7 @@ def batch_tables(d: Dialect) -> list[str]:
         f"""CREATE TABLE batch_signatures (
             token_no INTEGER NOT NULL,
             {d.count("number", least=1)},
-            {d.address("signer")},
-            signature {"BLOB" if d.sqlite else "BYTEA"} NOT NULL,
+            {d.address("signer")}, signature {"BLOB" if d.sqlite else "BYTEA"} NOT NULL,
             {d.time("signed_at")},
             PRIMARY KEY (token_no, number, signer),
             FOREIGN KEY (token_no, number) REFERENCES token_batches (token_no, number)
@@ -261,55 +249,43 @@ def chain_tables(d: Dialect) -> list[str]:
     return [
         f"""CREATE TABLE chain_contracts (
             contract_no INTEGER PRIMARY KEY CHECK (contract_no > 0),
-            {d.count("chain_id", least=1)},
-            {d.address("address")},
+            {d.count("chain_id", least=1)}, {d.address("address")},
             token_no INTEGER REFERENCES tokens,
             {d.count("block_number", null=True)},
-            {d.hash32("tx_hash", null=True)},
-            {d.hash32("code_hash", null=True)},
+            {d.hash32("tx_hash", null=True)}, {d.hash32("code_hash", null=True)},
             {d.time("created_at")},
             UNIQUE (chain_id, address)
         ){d.table_end}""",
         f"""CREATE TABLE chain_cursors (
             contract_no INTEGER PRIMARY KEY REFERENCES chain_contracts,
-            {d.count("next_block")},
-            {d.hash32("last_block_hash", null=True)},
+            {d.count("next_block")}, {d.hash32("last_block_hash", null=True)},
             {d.time("updated_at")}
         ){d.table_end}""",
         f"""CREATE TABLE chain_blocks (
             {d.count("chain_id", least=1)},
-            {d.hash32("hash")},
-            {d.count("number")},
-            {d.hash32("parent_hash")},
-            {d.time("timestamp")},
+            {d.hash32("hash")}, {d.count("number")},
+            {d.hash32("parent_hash")}, {d.time("timestamp")},
             PRIMARY KEY (chain_id, hash)
         ){d.table_end}""",
         "CREATE INDEX chain_blocks_by_number ON chain_blocks (chain_id, number)",
         f"""CREATE TABLE chain_transfers (
             {contract},
-            {d.hash32("block_hash")},
-            {d.count("log_index")},
+            {d.hash32("block_hash")}, {d.count("log_index")},
             {d.count("block_number")},
-            {d.hash32("tx_hash")},
-            {d.count("tx_index")},
-            {d.address("from_address")},
-            {d.address("to_address")},
-            {d.unsigned("value")},
-            {d.count("seq", null=True)},
+            {d.hash32("tx_hash")}, {d.count("tx_index")},
+            {d.address("from_address")}, {d.address("to_address")},
+            {d.unsigned("value")}, {d.count("seq", null=True)},
             PRIMARY KEY (contract_no, block_number, log_index, block_hash)
         ){d.table_end}""",
         "CREATE INDEX chain_transfers_by_seq ON chain_transfers (contract_no, seq)",
         f"""CREATE TABLE chain_batches (
             {contract},
-            {d.hash32("block_hash")},
-            {d.count("log_index")},
+            {d.hash32("block_hash")}, {d.count("log_index")},
             {d.count("block_number")},
             {d.hash32("tx_hash")},
             {d.count("number", least=1)},
-            {d.hash32("digest")},
-            {d.hash32("entries_root")},
-            {d.count("first_seq")},
-            {d.count("count", least=1)},
+            {d.hash32("digest")}, {d.hash32("entries_root")},
+            {d.count("first_seq")}, {d.count("count", least=1)},
             PRIMARY KEY (contract_no, block_hash, log_index)
         ){d.table_end}""",
         "CREATE INDEX chain_batches_by_number ON chain_batches (contract_no, number)",
@@ -380,7 +356,7 @@ def triggers(d: Dialect) -> list[str]:
             message=f"{table} is append-only",
         )  # fmt: skip
     if d.sqlite:  # where foreign keys hold only on connections that ask for them
-        missing = [f"NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"] + [
+        missing = ["NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"] + [
             f"NOT EXISTS (SELECT 1 FROM accounts WHERE account_no = NEW.{side})"
             for side in ("from_account", "to_account")
         ]

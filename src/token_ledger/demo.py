@@ -157,7 +157,7 @@ class _Demo:
             f"migrate --rpc {url}",
             f"contract {to_checksum(done.contract)}, {done.entries} entries replayed in "
             f"{counted(done.batches, 'transaction')}, "
-            f"{done.gas_used / done.entries:,.0f} gas an entry",
+            f"{(done.gas_used - done.deployment_gas_used) / done.entries:,.0f} gas an entry",
         )
         with Rpc(url) as rpc:  # so that what was replayed is final on this chain of one
             rpc.call("anvil_mine", [hex(_FINALITY_BLOCKS)])

@@ -23,7 +23,7 @@ from token_ledger.core.hashing import keccak
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.core.transfers import ChainRange
 from token_ledger.errors import ChainError, ForeignContractError, UsageError
-from token_ledger.ledger import Ledger, StoredToken, mirror
+from token_ledger.ledger import Ledger, StoredToken, batches, mirror
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import check_not_reorganised, meet
 
@@ -68,8 +68,8 @@ def ingest(
 
     `contract`: any ERC-20; by default the selected token's own. `from_block`: where to begin a
     first import; by default where the contract was deployed. Raises ForeignContractError where
-    there is no contract, UsageError for a `from_block` that would leave a gap, ChainError when the
-    chain was reorganised behind what was imported, RpcError.
+    there is no contract, UsageError for a `from_block` that would leave a gap or lies before what
+    was imported, ChainError when the chain was reorganised behind what was imported, RpcError.
     """
     with meet(ledger, rpc_url) as (rpc, chain):
         stored = _find_contract(ledger, rpc, chain, contract, from_block)
@@ -116,8 +116,19 @@ def _find_contract(
 
 
 def _token_of(ledger: Ledger, rpc: Rpc, address: bytes) -> StoredToken | None:
-    uid = read_state(rpc, address).token_uid
-    return next((token for token in ledger.tokens() if token.uid == uid), None)
+    """Return the token whose own contract this is: deployed by us, or holding our history.
+
+    Anybody may deploy our code with any uid; what such a contract says is no replay of ours.
+    """
+    state = read_state(rpc, address)
+    token = next((token for token in ledger.tokens() if token.uid == state.token_uid), None)
+    if token is None or address == contracts.token_address(token, ledger.operator):
+        return token
+    if state.head_number == 0 or state.sealer != ledger.operator:
+        return None
+    with ledger.read() as connection:
+        number = batches.known_digest(connection, token, state.head_digest)
+    return token if number == state.head_number else None
 
 
 def _take_back(ledger: Ledger, chain: ChainIdentity, stored: StoredContract) -> StoredContract:
@@ -141,9 +152,11 @@ def _catch_up(
 ) -> IngestResult:
     cursor_block, last_hash = _position(ledger, contract)
     first = next_block = _start(contract, cursor_block, from_block)
+    if cursor_block is None and first != contract.block_number:
+        ledger.run(lambda connection: mirror.begin_at(connection, contract, first))
     head = rpc.quantity("eth_blockNumber")
     reader = LogReader(rpc, contract.address, replayed=contract.token_no is not None)
-    transfers = batches = skipped = 0
+    transfers = replayed = skipped = 0
     for found in _read_ahead(reader, first, head):
         if last_hash is not None and found.parent_hash != last_hash:
             raise ChainError(
@@ -155,7 +168,7 @@ def _catch_up(
                 "another import of this contract is running", hint="let it finish; nothing is lost"
             )
         transfers += len(found.transfers)
-        batches += len(found.batches)
+        replayed += len(found.batches)
         skipped += found.skipped
         next_block, last_hash = found.to_block + 1, found.to_hash
         progress("import", next_block - first, head + 1 - first)
@@ -163,7 +176,7 @@ def _catch_up(
         contract=contract.address,
         chain_id=contract.chain_id,
         transfers=transfers,
-        batches=batches,
+        batches=replayed,
         skipped=skipped,
         from_block=first,
         to_block=next_block - 1,
@@ -200,14 +213,19 @@ def _position(ledger: Ledger, contract: StoredContract) -> tuple[int | None, byt
 
 def _start(contract: StoredContract, cursor_block: int | None, from_block: int | None) -> int:
     """Return the first block to read: behind the cursor, or where the contract begins."""
+    begin = contract.block_number or 0
     if cursor_block is not None:
+        if from_block is not None and from_block < begin:
+            raise UsageError(
+                f"--from-block {from_block} is before what was imported: from block {begin} on",
+                hint="leave --from-block away to go on; only a first import chooses its beginning",
+            )
         if from_block is not None and from_block > cursor_block:
             raise UsageError(
                 f"--from-block {from_block} would leave a gap: imported up to {cursor_block - 1}",
                 hint="leave --from-block away to go on",
             )
         return cursor_block
-    begin = contract.block_number or 0
     if from_block is not None and contract.token_no is not None and from_block > begin:
         raise UsageError(
             f"--from-block {from_block} would leave out replays: the contract is of block {begin}",

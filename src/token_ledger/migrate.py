@@ -198,7 +198,6 @@ class _Migration:
         )
         self._check_head(address, read_state(self.rpc, address))
         if known is None:
-            self._settle_canonical_chain()
             self._record(address, block_number=deployment_block(self.rpc, address))
         if known is None or known.code_hash is None:
             self._complete(Deployment(address, code_hash, None, None, 0))
@@ -216,7 +215,6 @@ class _Migration:
                 mirror.store_genesis(connection, self.chain.chain_id, self.chain.genesis)
             known = None
         check_can_deploy(self.sender)
-        self._settle_canonical_chain()
         if known is None:
             # Before it is there: a run killed in between knows from which block on to look.
             address = contracts.token_address(self.token, self.ledger.operator)
@@ -228,10 +226,6 @@ class _Migration:
             deployment = deploy(self.sender, self.token, self.ledger.operator)
         self._complete(deployment)
         return deployment
-
-    def _settle_canonical_chain(self) -> None:
-        if not self.chain.is_test_chain:
-            self.ledger.set_canonical_chain(self.chain.chain_id)
 
     def _record(self, address: bytes, *, block_number: int) -> None:
         self.ledger.run(
@@ -248,6 +242,9 @@ class _Migration:
         )
 
     def _complete(self, deployment: Deployment) -> None:
+        """Remember that the contract is there: from now on its chain is the token's own."""
+        if not self.chain.is_test_chain:
+            self.ledger.set_canonical_chain(self.chain.chain_id)
         self.ledger.run(
             lambda connection: mirror.complete_contract(
                 connection,

@@ -58,6 +58,7 @@ def test_selectors_are_those_of_the_abi(name: str, selector: bytes) -> None:
     [
         ("Transfer", contracts.TRANSFER_TOPIC),
         ("BatchReplayed", contracts.BATCH_REPLAYED_TOPIC),
+        ("BatchPartReplayed", contracts.BATCH_PART_REPLAYED_TOPIC),
     ],
 )
 def test_topics_are_those_of_the_abi(name: str, topic: bytes) -> None:

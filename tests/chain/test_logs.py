@@ -19,7 +19,7 @@ from tests.chain.log_node import (
     real_logs,
 )
 
-from token_ledger.chain.contracts import BATCH_REPLAYED_TOPIC
+from token_ledger.chain.contracts import BATCH_PART_REPLAYED_TOPIC, BATCH_REPLAYED_TOPIC
 from token_ledger.chain.logs import LogReader, decode_logs
 from token_ledger.chain.rpc import NodeError, Rpc
 from token_ledger.core.transfers import ChainRange
@@ -291,6 +291,44 @@ def test_a_replay_whose_transfers_are_not_there_gives_no_seq(logs: list[dict[str
     """Omitted, foreign or scattered transfers are left without seq, for reconcile to report."""
     transfers, batches, _ = decode(logs)
     assert (1, {None} if len(transfers) else set()) == (len(batches), set(transfers.seq))
+
+
+def part(block: int, index: int, first_seq: int, count: int, **other: Any) -> dict[str, Any]:
+    """Return a BatchPartReplayed log."""
+    data = first_seq.to_bytes(32, "big") + count.to_bytes(32, "big")
+    topics = [BATCH_PART_REPLAYED_TOPIC, (1).to_bytes(32, "big"), b"\6" * 32]
+    log = a_log(block, index, topics=["0x" + t.hex() for t in topics], data="0x" + data.hex())
+    return log | other
+
+
+def test_parts_of_a_batch_tell_the_seqs_of_their_transfers() -> None:
+    """Each part numbers its own transfers; the batch's end right behind the last adds nothing."""
+    logs = [
+        a_log(index=0, **TX), part(7, 1, 10, 1, **TX),
+        a_log(index=2), a_log(index=3), part(7, 4, 11, 2),
+        a_log(index=5, **TX), part(7, 6, 13, 1, **TX), replayed(7, 7, 10, 4, **TX),
+        *(a_log(index=i, **TX) for i in (8, 9)), replayed(7, 10, 14, 2, **TX),
+    ]  # fmt: skip
+    transfers, batches, skipped = decode(logs)
+    assert [10, 11, 12, 13, 14, 15] == transfers.seq
+    assert ([10, 14], 0) == ([batch.first_seq for batch in batches], skipped)
+    assert [13] == decode(logs[5:8])[0].seq  # its earlier parts were in other ranges
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_part_whose_transfers_are_not_there_gives_no_seq(count: int) -> None:
+    """A part of nothing, or of more than stands right before it, numbers no transfer."""
+    transfers, batches, _ = decode([a_log(index=0, **TX), part(7, 2, 0, count, **TX)])
+    assert ([None], []) == (transfers.seq, batches)
+
+
+@pytest.mark.parametrize(
+    "other", [{"data": "0x"}, {"topics": ["0x" + BATCH_PART_REPLAYED_TOPIC.hex()]}]
+)
+def test_an_odd_part_log_is_refused(other: dict[str, Any]) -> None:
+    """So is a part's event in another shape."""
+    with pytest.raises(ValueError, match="hexadecimal|topics"):
+        decode([part(7, 0, 0, 1) | other])
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ ANCHORS = (TOKEN_CONTRACT, "HeaderRegistry", "SnapshotToken")
 
 TRANSFER_TOPIC = keccak(b"Transfer(address,address,uint256)")
 BATCH_REPLAYED_TOPIC = keccak(b"BatchReplayed(uint64,bytes32,bytes32,uint64,uint32)")
+BATCH_PART_REPLAYED_TOPIC = keccak(b"BatchPartReplayed(uint64,bytes32,uint64,uint32)")
 
 _BATCH_TUPLE = "(uint64,bytes32,uint64,uint32,bytes32,bytes32,uint256,uint64)"
 
@@ -164,6 +165,7 @@ _HINTS: Mapping[str, str] = {
     "UnexpectedNumber": "the contract stands elsewhere: somebody replayed meanwhile; run it again",
     "UnexpectedParent": "the contract holds another history: a copy of this ledger replayed there",
     "UnexpectedFirstSeq": "the contract stands elsewhere; run it again",
+    "UnexpectedDigest": "part of another history's batch was replayed: a copy of this ledger began it",
     "AlreadyFinalized": "the token has left the ledger; nothing is replayed any more",
     "Overdrawn": "a row takes more than its account has at that moment: the batch was altered",
 }

@@ -13,9 +13,13 @@ import gc
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from token_ledger.chain.contracts import BATCH_REPLAYED_TOPIC, TRANSFER_TOPIC
+from token_ledger.chain.contracts import (
+    BATCH_PART_REPLAYED_TOPIC,
+    BATCH_REPLAYED_TOPIC,
+    TRANSFER_TOPIC,
+)
 from token_ledger.chain.rpc import NodeError, Rpc, TooLargeError, decode_data, decode_quantity
 from token_ledger.core.transfers import BlockHeader, ChainRange, ReplayedBatch, TransferColumns
 from token_ledger.errors import RpcError
@@ -32,6 +36,7 @@ _WORD_TEXT = 66
 _X_TO_ZERO = bytes.maketrans(b"x", b"0")
 _TRANSFER = "0x" + TRANSFER_TOPIC.hex()
 _BATCH_REPLAYED = "0x" + BATCH_REPLAYED_TOPIC.hex()
+_PART_REPLAYED = "0x" + BATCH_PART_REPLAYED_TOPIC.hex()
 
 Log = dict[str, Any]
 
@@ -40,10 +45,10 @@ class LogReader:
     """Reads one contract's logs range by range; learns from the answers how much to ask for."""
 
     def __init__(self, rpc: Rpc, address: bytes, *, replayed: bool) -> None:
-        """`replayed`: also read BatchReplayed logs, as a ledger's own contract has them."""
+        """`replayed`: also read the logs of replays, as a ledger's own contract has them."""
         self._rpc = rpc
         self._address = "0x" + address.hex()
-        topics = [_TRANSFER, _BATCH_REPLAYED] if replayed else [_TRANSFER]
+        topics = [_TRANSFER, _BATCH_REPLAYED, _PART_REPLAYED] if replayed else [_TRANSFER]
         self._filter = {"address": self._address, "topics": [topics]}
         self._size = RANGE_START
         self._ceiling = RANGE_MAX
@@ -142,6 +147,15 @@ def decode_header(answer: Any, number: int) -> BlockHeader:
 
 # --- decoding
 
+
+class _Run(NamedTuple):
+    """The transfers that one log of a replay tells of: the `count` ones right before it."""
+
+    tx_hash: bytes
+    first_seq: int
+    count: int
+
+
 DecodedLogs = tuple[TransferColumns, list[ReplayedBatch], int]
 """Transfers, BatchReplayed logs, and how many Transfer logs are of another standard."""
 
@@ -185,7 +199,7 @@ def _decode_mixed(
     log_index: list[int],
     keys: list[int],
 ) -> DecodedLogs:
-    if any(topic not in (_TRANSFER, _BATCH_REPLAYED) for topic, _ in shapes):
+    if any(topic not in (_TRANSFER, _BATCH_REPLAYED, _PART_REPLAYED) for topic, _ in shapes):
         raise ValueError("a log is of another event than was asked for")
     places = [
         i
@@ -197,12 +211,18 @@ def _decode_mixed(
     )
     transfer_keys = [keys[i] for i in places]
     batches: list[ReplayedBatch] = []
+    parts: set[int] = set()
     for i, (topic, _) in enumerate(shapes):
-        if topic == _BATCH_REPLAYED:
+        if topic == _PART_REPLAYED:
+            _assign_seqs(transfers, transfer_keys, _decode_part(logs[i]), keys[i])
+            parts.add(keys[i])
+        elif topic == _BATCH_REPLAYED:
             batch = _decode_batch(logs[i], block_number[i], log_index[i])
-            _assign_seqs(transfers, transfer_keys, batch, keys[i])
+            if keys[i] - 1 not in parts:  # else the parts told of all its transfers
+                run = _Run(batch.tx_hash, batch.first_seq, batch.count)
+                _assign_seqs(transfers, transfer_keys, run, keys[i])
             batches.append(batch)
-    return transfers, batches, len(logs) - len(places) - len(batches)
+    return transfers, batches, len(logs) - len(places) - len(batches) - len(parts)
 
 
 def _decode_batch(log: Log, block_number: int, log_index: int) -> ReplayedBatch:
@@ -222,6 +242,14 @@ def _decode_batch(log: Log, block_number: int, log_index: int) -> ReplayedBatch:
     )
 
 
+def _decode_part(log: Log) -> _Run:
+    data = decode_data(log["data"], size=64)
+    if len(log["topics"]) != 3:
+        raise ValueError("a BatchPartReplayed log has three topics")
+    tx_hash = decode_data(log["transactionHash"], size=32)
+    return _Run(tx_hash, _uint64(data[:32]), _uint64(data[32:]))
+
+
 def _uint64(raw: bytes) -> int:
     number = int.from_bytes(raw, "big")
     if number >= 1 << 63:  # what a database's bigint holds; no ledger counts further
@@ -229,17 +257,15 @@ def _uint64(raw: bytes) -> int:
     return number
 
 
-def _assign_seqs(
-    transfers: TransferColumns, keys: list[int], batch: ReplayedBatch, key: int
-) -> None:
+def _assign_seqs(transfers: TransferColumns, keys: list[int], run: _Run, key: int) -> None:
     """Give the transfers that a replay made their `seq`: the `count` logs right before it."""
     end = bisect_left(keys, key)
-    start = end - batch.count
-    if start < 0 or keys[start] != key - batch.count:
+    start = end - run.count
+    if not 0 <= start < end or keys[start] != key - run.count:
         return  # not as our contract does it: left without `seq`, which `reconcile` reports
-    if {transfers.tx_hash[start], transfers.tx_hash[end - 1]} != {batch.tx_hash}:
+    if {transfers.tx_hash[start], transfers.tx_hash[end - 1]} != {run.tx_hash}:
         return
-    transfers.seq[start:end] = range(batch.first_seq, batch.first_seq + batch.count)
+    transfers.seq[start:end] = range(run.first_seq, run.first_seq + run.count)
 
 
 def _columns(logs: list[Log], block_number: list[int], log_index: list[int]) -> TransferColumns:

@@ -185,6 +185,15 @@ def complete_contract(
     )
 
 
+def begin_at(connection: Connection, contract: StoredContract, block_number: int) -> None:
+    """Remember from which block on a contract is imported."""
+    connection.execute(
+        update(chain_contracts)
+        .where(chain_contracts.c.contract_no == contract.contract_no)
+        .values(block_number=block_number)
+    )
+
+
 def _contract(row: Row[Any]) -> StoredContract:
     return StoredContract(
         contract_no=row.contract_no,
