@@ -13,9 +13,7 @@ say are written in the normal spelling; rows that could not even be read, as the
 
 from __future__ import annotations
 
-import filecmp
 import marshal
-import os
 import sys
 import tempfile
 from collections import Counter
@@ -42,6 +40,7 @@ from token_ledger.ledger import Connection, Ledger
 from token_ledger.ledger.accounts import Known, create_missing, find_known
 from token_ledger.ledger.posting import Poster
 from token_ledger.ledger.requests import Request, Requests
+from token_ledger.refused import RefusedFile
 
 RUN_SIZE = 4_000
 """Rows that are spooled, hashed and inserted together."""
@@ -219,13 +218,13 @@ class _Loader:
     def post(self, progress: Progress) -> Loaded:
         """Post what was spooled, in one transaction, run again after a deadlock."""
         rows = RefusedRows(self._columns, is_json=self._is_json)
-        with _RefusedFile(self.refused_path, rows) as refused:
+        with RefusedFile(self.refused_path, rows) as refused:
             loaded = self._ledger.run(lambda connection: self._post(connection, refused, progress))
             if loaded.refused:
                 refused.publish()
         return loaded
 
-    def _post(self, connection: Connection, refused: _RefusedFile, progress: Progress) -> Loaded:
+    def _post(self, connection: Connection, refused: RefusedFile, progress: Progress) -> Loaded:
         refused.restart()
         known, created = self._accounts(connection)
         names = self._parser.names
@@ -248,7 +247,7 @@ class _Loader:
         )
 
     def _post_runs(
-        self, poster: Poster, runs: Iterator[_Run], refused: _RefusedFile, progress: Progress
+        self, poster: Poster, runs: Iterator[_Run], refused: RefusedFile, progress: Progress
     ) -> Counter[bool | None]:
         """Post the runs; return how many rows are new, repeated, and refused (None)."""
         done, states = 0, Counter[bool | None]()
@@ -305,7 +304,7 @@ class _Loader:
                 )
             yield run
 
-    def _refuser(self, run: _Run, refused: _RefusedFile) -> Callable[[int, RuleError], None]:
+    def _refuser(self, run: _Run, refused: RefusedFile) -> Callable[[int, RuleError], None]:
         def refuse(index: int, error: RuleError) -> None:
             row = run.rows[index]
             column = "idempotency_key" if isinstance(error, KeyConflictError) else "amount"
@@ -324,70 +323,3 @@ def _unknown(name: str) -> UnknownAccountError:
 
 def _why(error: TokenLedgerError, line: int, column: str) -> str:
     return f"line {line}: " + (f"{column}: " if column else "") + str(error)
-
-
-class _RefusedFile:
-    """The file of refused rows: written beside its place, and put there after the commit."""
-
-    def __init__(self, path: Path | None, rows: RefusedRows) -> None:
-        self._path = path
-        self._rows = rows
-        self._file: IO[str] | None = None
-        self._run: list[tuple[int, str]] = []
-
-    def __enter__(self) -> Self:
-        if self._path is not None:
-            try:
-                self._file = tempfile.NamedTemporaryFile(
-                    "w", dir=self._path.parent, prefix=f".{self._path.name}.", delete=False,
-                    encoding="utf-8", errors="backslashreplace", newline="",
-                )  # fmt: skip
-            except OSError as error:
-                raise UsageError(
-                    f"cannot write {self._path}: {error.strerror}", hint="choose another place"
-                ) from None
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-            Path(self._file.name).unlink(missing_ok=True)
-
-    def restart(self) -> None:
-        """Begin again: the transaction does."""
-        self._run = []
-        if self._file is not None:
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(self._rows.header())
-
-    def add(self, line: int, cells: Cells, *, why: str, key: str, readable: bool) -> None:
-        """Keep a refused row of the present run."""
-        self._run.append((line, self._rows.row(cells, why=why, key=key, readable=readable)))
-
-    def end_run(self) -> None:
-        """Write the rows of a run in the order of their lines."""
-        if self._file is not None:
-            self._file.writelines(text for _, text in sorted(self._run))
-        self._run = []
-
-    def check(self) -> None:
-        """Raise UsageError if the place holds others: they may be being mended."""
-        if self._file is not None and self._path is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            written = Path(self._file.name)
-            if self._path.exists() and not filecmp.cmp(self._path, written, shallow=False):
-                raise UsageError(
-                    f"{self._path} holds other rows", hint="mend and load it, or move it away"
-                )
-
-    def publish(self) -> None:
-        """Put the file in its place."""
-        if self._file is not None and self._path is not None:
-            Path(self._file.name).replace(self._path)

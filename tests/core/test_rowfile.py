@@ -199,6 +199,15 @@ def test_refused_rows_can_be_read_again(is_json: bool) -> None:
     assert [(*cells[:-1], "rk")] == [found for _, found in read(text.encode())]
 
 
+@given(st.tuples(*[TEXT] * len(COLUMNS)), st.sampled_from(["", "\r", "\n", "\r\n", "\r\r"]))
+def test_every_refused_cell_round_trips(cells: tuple[str, ...], end: str) -> None:
+    """Whatever a refused row's cells hold, a lone CR included, is read back cell by cell."""
+    cells = (*cells[:-1], f"{end}a{end}")
+    refused = RefusedRows(COLUMNS, is_json=False)
+    text = refused.header() + refused.row(cells, why="a\rb", key="rk", readable=True) * 2
+    assert [(*cells, "rk")] * 2 == [found for _, found in read(text.encode())]
+
+
 def test_refused_rows_that_were_never_read() -> None:
     """What could not be told apart is kept as it was, and refused again until it is mended."""
     for is_json, columns in ((False, (*COLUMNS, "refused")), (True, COLUMNS)):
