@@ -380,7 +380,7 @@ def triggers(d: Dialect) -> list[str]:
             message=f"{table} is append-only",
         )  # fmt: skip
     if d.sqlite:  # where foreign keys hold only on connections that ask for them
-        missing = [f"NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"] + [
+        missing = ["NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"] + [
             f"NOT EXISTS (SELECT 1 FROM accounts WHERE account_no = NEW.{side})"
             for side in ("from_account", "to_account")
         ]
