@@ -64,6 +64,7 @@ OF_THEIR_OWN_MODULE = {
     "import": "ingest",
     "load": "load",
     "migrate": "migrate",
+    "move": "move",
     "prove": "prove",
     "reconcile": "reconcile",
     "seal": "seal",

@@ -16,6 +16,7 @@ from token_ledger.cli import (
     history,
     load,
     migration,
+    move,
     onchain,
     serve,
     setup,
@@ -92,6 +93,7 @@ for _command in (
     *onchain.COMMANDS,
     *signing.COMMANDS,
     *snapshots.COMMANDS,
+    *move.COMMANDS,
     *serve.COMMANDS,
 ):
     cli.add_command(_command)

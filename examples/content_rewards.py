@@ -1,0 +1,78 @@
+"""A FastAPI service that awards on publish, cite and remix.
+
+    uvicorn --factory examples.content_rewards:create_app
+
+An award creates the author's account when it is missing and returns the new balance. Its key is
+made of what happened, so a request that is sent twice awards once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import BaseModel
+
+from token_ledger import AsyncLedger
+from token_ledger.core.parse import format_amount
+from token_ledger.errors import RuleError
+
+AWARDS = {"publish": "1", "cite": "0.5", "remix": "0.25"}
+
+
+class Action(BaseModel):
+    """Somebody did something with a work."""
+
+    user: str
+    work: str
+
+
+class Gift(BaseModel):
+    """Coins from one user to another."""
+
+    sender: str
+    receiver: str
+    amount: str
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Hold the ledger open while the service runs."""
+    async with await AsyncLedger.open(os.environ["REWARDS_DB"]) as coins:
+        app.state.coins = coins
+        yield
+
+
+def create_app() -> FastAPI:
+    """Return the service."""
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/gifts")
+    async def give(request: Request, gift: Gift) -> dict[str, Any]:
+        coins: AsyncLedger = request.app.state.coins
+        try:
+            posted = await coins.transfer(gift.sender, gift.receiver, gift.amount, reason="gift")
+        except RuleError as error:
+            raise HTTPException(422, str(error)) from None
+        return {"from": gift.sender, "to": gift.receiver, "amount": posted.amount, "reason": "gift"}
+
+    @app.post("/{action}")
+    async def award(request: Request, action: str, body: Action) -> dict[str, Any]:
+        if action not in AWARDS:
+            raise HTTPException(404, "no such action")
+        coins: AsyncLedger = request.app.state.coins
+        await coins.create_account(body.user, exist_ok=True)
+        posted = await coins.mint(
+            body.user,
+            AWARDS[action],
+            reason=f"award:{action}",
+            reference=("work", body.work),
+            idempotency_key=f"{action}:{body.work}:{body.user}",
+        )
+        balance = format_amount(posted.balance_after_to or 0, decimals=posted.decimals)
+        return {"balance": balance, "repeated": posted.repeated}
+
+    return app
