@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from token_ledger.core.rowfile import COLUMNS, RefusedRows
 from token_ledger.errors import UsageError
 from token_ledger.ledger import Ledger
 from token_ledger.load import Loaded, load
+from token_ledger.refused import RefusedFile
 
 HEADER = "timestamp,from_account,to_account,amount,reason\n"
 DAY = "2024-01-01T00:00:00Z"
@@ -119,3 +124,45 @@ def test_a_place_for_refused_rows_needs_keep_going(ledger: Ledger, tmp_path: Pat
     with pytest.raises(UsageError, match="none are let by") as caught:
         load(ledger, tmp_path / "r.csv", refused_path=tmp_path / "x.csv")
     assert "add --keep-going" == caught.value.hint
+
+
+KILLED = """
+import os, signal, sys
+from token_ledger.ledger import Ledger
+from token_ledger.load import load
+
+def stop(stage, done, total):
+    if stage == "post":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with Ledger.open(sys.argv[1]) as ledger:
+    load(ledger, sys.argv[2], create_accounts=True, keep_going=True, progress=stop)
+"""
+
+
+def test_what_a_killed_load_left_is_removed(
+    ledger: Ledger, database_url: str, tmp_path: Path
+) -> None:
+    """The next run removes the temporary file of one that was killed, and nobody else's files."""
+    source = tmp_path / "rows.csv"
+    source.write_text(HEADER + "".join(BAD))
+    (tmp_path / ".rows.refused.csv.swp").write_text("an editor's")
+    before = {path.name for path in tmp_path.iterdir()}
+    words = [sys.executable, "-c", KILLED, database_url, str(source)]
+    assert -signal.SIGKILL == subprocess.run(words, check=False, timeout=120).returncode
+    (left,) = {path.name for path in tmp_path.iterdir()} - before
+    assert left.startswith(".rows.refused.csv.")
+    load(ledger, source, create_accounts=True, keep_going=True)
+    after = {path.name for path in tmp_path.iterdir()}
+    assert before | {"rows.refused.csv"} == after
+
+
+def test_a_load_leaves_the_temporary_file_of_a_living_one(tmp_path: Path) -> None:
+    """Two loads to one place at once: neither takes the other's file for stale."""
+    place, rows = tmp_path / "rows.refused.csv", RefusedRows(COLUMNS, is_json=False)
+    with RefusedFile(place, rows) as living:
+        living.restart()
+        with RefusedFile(place, rows):
+            assert 2 == len(list(tmp_path.iterdir()))
+        living.publish()
+    assert [place] == list(tmp_path.iterdir())

@@ -46,3 +46,34 @@ def test_a_balance_changed_behind_the_books_is_drift(database_url: str, tmp_path
         result = status(ledger)
         assert -1000 * 10**18 == result.drift
         assert "-1000" == result.to_json()["drift"]
+
+
+def test_a_foreign_head_counts_as_nothing_replayed(database_url: str, tmp_path: Path) -> None:
+    """Batches that another history replayed are not the ledger's: its own still wait."""
+    with books.create(database_url, tmp_path) as ledger:
+        books.fill(ledger, 20)
+        digest = seal(ledger).head_digest
+        for number, (head, waiting) in enumerate(((digest, 0), (b"\7" * 32, 0)), 1):
+            _mirror_head(ledger, number, head)
+            assert waiting == status(ledger).unreplayed
+        assert [True, False] == [chain.ours for chain in status(ledger).chains]
+    other = tmp_path / "other"
+    other.mkdir()
+
+
+def _mirror_head(ledger: Ledger, number: int, digest: bytes) -> None:
+    """Let the mirror hold contract `number`, where batch 1 was replayed as `digest`."""
+    some = {"block_hash": bytes(32), "tx_hash": bytes(32), "entries_root": bytes(32)}
+    with ledger.write() as connection:
+        connection.execute(
+            insert(schema.chain_contracts).values(
+                contract_no=number, chain_id=31337, address=bytes([number]) * 20, token_no=1,
+                created_at=0,
+            )
+        )  # fmt: skip
+        connection.execute(
+            insert(schema.chain_batches).values(
+                contract_no=number, log_index=0, block_number=1, number=1, digest=digest,
+                first_seq=0, count=20, **some,
+            )
+        )  # fmt: skip

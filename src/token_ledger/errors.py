@@ -32,6 +32,8 @@
         │   └── RetryableError          deadlock or serialization failure: run it again
         ├── ChainError              the node, the chain or the contract
         │   ├── RpcError                the node is down, slow, or answers nonsense
+        │   ├── ForkedError             the chain was reorganised while it was read
+        │   ├── UnprovenError           what the node answers is not what the block proves
         │   ├── WrongChainError         it is not the chain that was meant
         │   ├── ForeignContractError    the contract is not this ledger's
         │   └── RevertedError           a transaction was mined and failed
@@ -246,6 +248,18 @@ class RpcError(ChainError):
     """The node is down, slow, or answers nonsense."""
 
     code = "rpc"
+
+
+class ForkedError(ChainError):
+    """The chain was reorganised while it was read: look where it forked, and read again."""
+
+    code = "forked"
+
+
+class UnprovenError(ChainError):
+    """What the node answers is not what the block's own header proves."""
+
+    code = "unproven"
 
 
 class WrongChainError(ChainError):

@@ -52,7 +52,7 @@ class RefusedFile:
     def _open(path: Path) -> IO[str]:
         """Open a file of ours, locked: so long as it is, its writer lives."""
         while True:
-            file = tempfile.NamedTemporaryFile(
+            file = tempfile.NamedTemporaryFile(  # noqa: SIM115 — closed by __exit__
                 "w", dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX, delete=False,
                 encoding="utf-8", errors="backslashreplace", newline="",
             )  # fmt: skip

@@ -117,7 +117,17 @@ class LogChain:
         return simple.get(method, Failure(-32601, f"the method {method} does not exist"))
 
     def _get_logs(self, query: dict[str, Any]) -> Any:
-        first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
+        if "blockHash" in query:
+            known = [
+                n
+                for n in range(max(0, self.head - 200), self.head + 1)
+                if self.hash(n) == query["blockHash"]
+            ]
+            if not known:
+                return Failure(-32000, "unknown block")
+            first = last = known[0]
+        else:
+            first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
         if last - first + 1 > self.blocks_max:
             return Failure(-32005, f"block range is too wide, at most {self.blocks_max}")
         found = [

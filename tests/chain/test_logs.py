@@ -23,7 +23,7 @@ from token_ledger.chain.contracts import BATCH_PART_REPLAYED_TOPIC, BATCH_REPLAY
 from token_ledger.chain.logs import LogReader, decode_logs
 from token_ledger.chain.rpc import NodeError, Rpc
 from token_ledger.core.transfers import ChainRange
-from token_ledger.errors import RpcError
+from token_ledger.errors import ForkedError, RpcError
 
 ADDRESS = "0x" + "c0" * 20
 TOKEN = bytes.fromhex(ADDRESS[2:])
@@ -247,7 +247,7 @@ def test_logs_of_another_block_than_the_header_are_refused() -> None:
     """When the chain changes between logs and headers, nothing is taken."""
     chain = LogChain([a_log(block=4)], head=6)
     chain.hashes[4] = made_up_hash(99)
-    with pytest.raises(RpcError, match="block 4 changed"):
+    with pytest.raises(ForkedError, match="block 4 changed"):
         read_all(chain)
 
 
@@ -327,7 +327,7 @@ def test_a_part_whose_transfers_are_not_there_gives_no_seq(count: int) -> None:
 )
 def test_an_odd_part_log_is_refused(other: dict[str, Any]) -> None:
     """So is a part's event in another shape."""
-    with pytest.raises(ValueError, match="hexadecimal|topics"):
+    with pytest.raises(ValueError, match=r"hexadecimal|topics"):
         decode([part(7, 0, 0, 1) | other])
 
 

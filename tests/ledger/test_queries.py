@@ -90,11 +90,20 @@ def test_empty_and_unknown_statements(ledger: Ledger) -> None:
         ledger.get_statement("nobody")
 
 
-@pytest.mark.parametrize("words", [{"limit": 0}, {"limit": 1001}, {"cursor": "x"}, {"cursor": ""}])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *({"limit": limit} for limit in (0, 1001, "5", 5.0, True, None)),
+        *({"cursor": cursor} for cursor in ("x", "", 5, b"5")),
+    ],
+    ids=str,
+)
 def test_bad_pages_are_refused(words: dict, ledger: Ledger) -> None:
-    """Limits are 1 to 1,000 and cursors those that were given."""
+    """Limits are whole numbers, 1 to 1,000, and cursors the texts that were given."""
     with pytest.raises(UsageError):
         ledger.get_statement("alice", **words)
+    with pytest.raises(UsageError):
+        ledger.accounts(**words)
 
 
 def test_entry_by_id(ledger: Ledger) -> None:

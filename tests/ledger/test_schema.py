@@ -6,6 +6,7 @@ the rule under test can be what refuses it; and the unchanged copy is accepted, 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -181,13 +182,21 @@ def test_repeated_hash_is_refused(column: str, moved: Ledger) -> None:
         "DELETE FROM accounts WHERE account_id = 'carol'",
         "UPDATE tokens SET symbol = 'OTHER'",
         "UPDATE tokens SET decimals = 2",
+        "UPDATE tokens SET max_supply = (SELECT balance FROM token_accounts WHERE account_no = 1)",
+        "DELETE FROM token_supply",
+        "UPDATE token_supply SET token_no = 2",
+        "DELETE FROM token_accounts WHERE account_no = 1",
+        "UPDATE token_accounts SET account_no = 3 WHERE account_no = 1",
         "DELETE FROM tokens",
         "UPDATE ledger SET operator = (SELECT address FROM accounts WHERE account_no = 1)",
         "DELETE FROM ledger",
     ],
 )
 def test_rewriting_history_is_refused(statement: str, moved: Ledger) -> None:
-    """Entries, accounts, tokens and the ledger's identity are append-only for raw SQL too."""
+    """Entries, accounts, tokens and the ledger's identity are append-only for raw SQL too.
+
+    So are the rows of supply and balances, whose figures alone may change.
+    """
     refused(moved, statement, match="append-only")
 
 
@@ -212,6 +221,22 @@ def test_sqlite_replace_is_refused(
     connection.close()
 
 
+@pytest.mark.parametrize("column", ["from_account", "to_account", "token_no"])
+def test_sqlite_entry_of_nobody_is_refused(column: str, sqlite_url: str) -> None:
+    """Token and accounts of an entry exist, on a connection without foreign keys too."""
+    with Ledger.create(sqlite_url, operator=b"\1" * 20) as ledger:
+        _two_entries(ledger)
+        good, bad = (
+            copy(ledger, "token_ledger", "entry_no = 2", **fresh(ledger), **changes)
+            for changes in ({}, {column: "77"})
+        )
+    with contextlib.closing(sqlite3.connect(str(parse_database_url(sqlite_url).database))) as raw:
+        assert (0,) == raw.execute("PRAGMA foreign_keys").fetchone()
+        with pytest.raises(sqlite3.IntegrityError, match="no such token or account"):
+            raw.execute(bad)
+        assert 1 == raw.execute(good).rowcount
+
+
 @pytest.mark.parametrize("table", ["accounts", "tokens", "ledger"])
 def test_sqlite_replace_of_other_rows_is_refused(table: str, sqlite_url: str) -> None:
     """INSERT OR REPLACE rewrites no account, token or identity."""
@@ -222,7 +247,11 @@ def test_sqlite_replace_of_other_rows_is_refused(table: str, sqlite_url: str) ->
 
 
 @pytest.mark.parametrize(
-    "table", ["token_ledger", "token_batches", "batch_signatures", "accounts", "tokens", "ledger"]
+    "table",
+    [
+        *("token_ledger", "token_batches", "batch_signatures", "accounts", "tokens", "ledger"),
+        *("token_supply", "token_accounts"),
+    ],
 )
 def test_postgresql_truncate_is_refused(table: str, postgres_url: str) -> None:
     """TRUNCATE, which fires no row trigger, is refused on every append-only table."""
@@ -252,6 +281,15 @@ def test_batches_and_signatures_are_append_only(moved: Ledger) -> None:
         refused(moved, header.replace("INSERT", "INSERT OR REPLACE"), match="already")
         refused(moved, signature.replace("INSERT", "INSERT OR REPLACE"), match="already")
     refused(moved, signature.replace("(1, 1,", "(1, 2,"))  # of a batch that does not exist
+
+
+@pytest.mark.parametrize("kept", [(name,) for name in TEXTS] + [TEXTS], ids=str)
+def test_redaction_of_a_part_is_refused(kept: tuple[str, ...], moved: Ledger) -> None:
+    """An entry is stamped as redacted only when all its texts and its key are gone."""
+    nulls = "".join(f"{name} = NULL, " for name in TEXTS if name not in kept)
+    statement = f"UPDATE token_ledger SET {nulls}redacted_at = 9 WHERE entry_no = 3"
+    refused(moved, statement, match="append-only")
+    refused(moved, copy(moved, "token_ledger", "entry_no = 3", **fresh(moved), redacted_at="9"))
 
 
 def test_redaction_passes_and_only_once(moved: Ledger) -> None:

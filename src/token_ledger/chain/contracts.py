@@ -165,7 +165,7 @@ _HINTS: Mapping[str, str] = {
     "UnexpectedNumber": "the contract stands elsewhere: somebody replayed meanwhile; run it again",
     "UnexpectedParent": "the contract holds another history: a copy of this ledger replayed there",
     "UnexpectedFirstSeq": "the contract stands elsewhere; run it again",
-    "UnexpectedDigest": "part of another history's batch was replayed: a copy of this ledger began it",
+    "UnexpectedDigest": "a part of another history is there: a copy of this ledger replayed it",
     "AlreadyFinalized": "the token has left the ledger; nothing is replayed any more",
     "Overdrawn": "a row takes more than its account has at that moment: the batch was altered",
 }

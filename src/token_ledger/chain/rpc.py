@@ -41,10 +41,16 @@ _ACTS = re.compile(r"eth_sendTransaction|(anvil|evm|hardhat)_.*")
 
 
 class NodeError(RpcError):
-    """The node answered with a JSON-RPC error object: `rpc_code`, its text, and `data`, if any."""
+    """The node answered with a JSON-RPC error object: `rpc_code`, its text, and `data`, if any.
 
-    def __init__(self, message: str, *, rpc_code: int, text: str, data: bytes | None) -> None:
+    `status` is the HTTP status under which it came.
+    """
+
+    def __init__(
+        self, message: str, *, rpc_code: int, text: str, data: bytes | None, status: int = 200
+    ) -> None:
         super().__init__(message)
+        self.status = status
         self.rpc_code = rpc_code
         self.text = text
         self.data = data
@@ -212,7 +218,8 @@ class Rpc:
             if status == 200 and answer is not None:
                 return answer
             if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-                return answer | {"id": self._id}
+                error_object = answer["error"] | {"http_status": status}
+                return answer | {"id": self._id, "error": error_object}
             if status >= 500 and retry and not last:
                 self._sleep(_backoff_s(attempt))
                 continue
@@ -277,7 +284,10 @@ class Rpc:
             with contextlib.suppress(ValueError):
                 raw = bytes.fromhex(data[2:])
         code = code if isinstance(code, int) else 0
-        return NodeError(f"{method} at {self.shown}: {text}", rpc_code=code, text=text, data=raw)
+        told = fields.get("http_status")
+        status = told if isinstance(told, int) else 200
+        shown = f"{method} at {self.shown}: {text}"
+        return NodeError(shown, rpc_code=code, text=text, data=raw, status=status)
 
     def _refused(self, method: str, status: int, content: bytes) -> RpcError:
         if status == 429:

@@ -19,7 +19,8 @@ from token_ledger.core.hashing import keccak
 from token_ledger.core.packing import pack
 from token_ledger.core.transfers import BlockHeader, ChainRange, TransferColumns
 from token_ledger.core.types import Batch
-from token_ledger.errors import DatabaseError
+from token_ledger.errors import DatabaseError, ForkedError
+from token_ledger.ledger import mirror_forks
 from token_ledger.ledger.batches import read_header
 from token_ledger.ledger.schema import (
     accounts,
@@ -28,6 +29,7 @@ from token_ledger.ledger.schema import (
     chain_blocks,
     chain_contracts,
     chain_cursors,
+    chain_orphans,
     chain_transfers,
     token_batches,
     token_ledger,
@@ -95,16 +97,10 @@ def store_genesis(connection: Connection, chain_id: int, header: BlockHeader) ->
 def forget_chain(connection: Connection, chain_id: int) -> None:
     """Drop everything that was said by the chain of this id: contracts, logs, blocks."""
     numbers = select(chain_contracts.c.contract_no).where(chain_contracts.c.chain_id == chain_id)
-    for table in (chain_transfers, chain_batches, chain_cursors):
+    for table in (chain_transfers, chain_batches, chain_cursors, chain_orphans):
         connection.execute(delete(table).where(table.c.contract_no.in_(numbers)))
     connection.execute(delete(chain_contracts).where(chain_contracts.c.chain_id == chain_id))
     connection.execute(delete(chain_blocks).where(chain_blocks.c.chain_id == chain_id))
-
-
-def forget_logs(connection: Connection, contract: StoredContract) -> None:
-    """Drop what was imported of one contract; its next import begins anew."""
-    for table in (chain_transfers, chain_batches, chain_cursors):
-        connection.execute(delete(table).where(table.c.contract_no == contract.contract_no))
 
 
 def find_contract(connection: Connection, chain_id: int, address: bytes) -> StoredContract | None:
@@ -225,10 +221,12 @@ def store_range(
 ) -> bool:
     """Store a range and move the cursor behind it; False, and nothing, if it is not the next one.
 
-    Another importer may have been faster: then the cursor is elsewhere already.
+    Another importer may have been faster: then the cursor is elsewhere already, or on other blocks.
     """
     if not _move_cursor(connection, contract, found, now):
         return False
+    if mirror_forks.contradicts(connection, contract.chain_id, found.blocks):
+        raise ForkedError(f"the mirror knows other blocks from {found.from_block} on")
     _store_blocks(connection, contract.chain_id, found.blocks)
     if len(found.transfers):
         store = _copy_transfers if connection.dialect.name == "postgresql" else _insert_transfers
@@ -268,6 +266,8 @@ def _move_cursor(
         return True
     if known.next_block != found.from_block:
         return False
+    if known.last_block_hash not in (None, found.parent_hash):
+        raise ForkedError(f"block {found.from_block} does not follow what was imported before it")
     connection.execute(
         update(chain_cursors).where(cursors.contract_no == contract.contract_no).values(**values)
     )
@@ -275,12 +275,13 @@ def _move_cursor(
 
 
 def _store_blocks(connection: Connection, chain_id: int, headers: list[BlockHeader]) -> None:
-    """Store headers; those that another contract's import brought already stay."""
+    """Store headers; those of another contract's import stay, orphaned ones are taken again."""
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     marks = ", ".join([mark] * 5)
     connection.exec_driver_sql(
         "INSERT INTO chain_blocks (chain_id, number, hash, parent_hash, timestamp)"  # noqa: S608
-        f" VALUES ({marks}) ON CONFLICT (chain_id, hash) DO NOTHING",
+        f" VALUES ({marks}) ON CONFLICT (chain_id, hash) DO UPDATE SET orphaned_at = NULL"
+        " WHERE chain_blocks.orphaned_at IS NOT NULL",
         [(chain_id, h.number, h.hash, h.parent_hash, h.timestamp) for h in headers],
     )
 

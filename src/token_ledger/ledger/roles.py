@@ -19,6 +19,7 @@ UPDATED: dict[str, tuple[str, ...]] = {
     "chain_contracts": ("token_no", "block_number", "tx_hash", "code_hash"),
     "chain_cursors": ("next_block", "last_block_hash", "updated_at"),
     "chain_transfers": ("seq",),
+    "chain_blocks": ("orphaned_at",),
 }
 """What an application changes in place: balances, which entries explain, and the chain's mirror."""
 

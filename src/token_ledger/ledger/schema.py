@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The migration that this release reads and writes."""
 
 VERSION_TABLE = "token_ledger_version"
@@ -235,6 +235,7 @@ chain_blocks = Table(
     Column("number", BigInteger, nullable=False),
     Column("parent_hash", Hash32(), nullable=False),
     Column("timestamp", BigInteger, nullable=False),  # microseconds, as everywhere
+    Column("orphaned_at", BigInteger),  # when the chain was seen without it; NULL: it has it
 )
 
 chain_transfers = Table(
@@ -250,6 +251,22 @@ chain_transfers = Table(
     Column("to_address", Address(), nullable=False),
     Column("value", Uint256(), nullable=False),
     Column("seq", BigInteger),  # of the entry that a replay transferred; NULL for all others
+)
+
+chain_orphans = Table(
+    "chain_orphans",
+    metadata,
+    Column("contract_no", Integer, ForeignKey("chain_contracts.contract_no"), primary_key=True),
+    Column("block_number", BigInteger, primary_key=True),
+    Column("log_index", BigInteger, primary_key=True),
+    Column("block_hash", Hash32(), primary_key=True),
+    Column("tx_hash", Hash32(), nullable=False),
+    Column("tx_index", BigInteger, nullable=False),
+    Column("from_address", Address(), nullable=False),
+    Column("to_address", Address(), nullable=False),
+    Column("value", Uint256(), nullable=False),
+    Column("seq", BigInteger),
+    Column("orphaned_at", BigInteger, primary_key=True),
 )
 
 chain_batches = Table(

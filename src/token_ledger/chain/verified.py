@@ -1,0 +1,116 @@
+"""Blocks taken as proven, not as told: headers that hash, receipts that give the header's root.
+
+The same ranges as `chain.logs` reads, but every log comes from receipts whose root the block's
+header names, and what `eth_getLogs` answers is held against them: an omitted or invented log is
+found. Believes no hash of the node's, except that the last block is on the chain: for that there is
+`trusted`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from token_ledger.chain.logs import PINNED_MAX, LogReader, decode_logs
+from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.core.bloom import may_hold
+from token_ledger.core.headers import FullHeader, check_header, check_header_chain, read_header
+from token_ledger.core.logs import compare_logs
+from token_ledger.core.receipts import check_receipts, read_receipts
+from token_ledger.core.transactions import check_transactions, read_transactions
+from token_ledger.core.transfers import BlockHeader, ChainRange
+from token_ledger.core.types import Finding
+from token_ledger.errors import ChainError, UnprovenError
+
+
+def find_trusted(rpc: Rpc, trusted_hash: bytes) -> BlockHeader:
+    """Return the block of a trusted hash, its header proven. Raises UnprovenError, RpcError."""
+    method = "eth_getBlockByHash"
+    answer = rpc.call(method, [hex_data(trusted_hash), False])
+    if answer is None:
+        raise ChainError(
+            f"{rpc.shown} does not know the trusted block {hex_data(trusted_hash)}",
+            hint="it is behind, or on another chain",
+        )
+    with rpc.decoding(method):
+        header = read_header(answer)
+    _refuse(check_header(header))
+    if header.block.hash != trusted_hash:
+        raise UnprovenError(f"{rpc.shown} answers another block than the trusted one")
+    return header.block
+
+
+class VerifyingReader(LogReader):
+    """Reads as a LogReader does, and returns only what receipts prove."""
+
+    def __init__(
+        self, rpc: Rpc, address: bytes, *, replayed: bool, trusted: BlockHeader | None = None
+    ) -> None:
+        """`trusted`: a block whose hash is known to be right; it must be met where it belongs."""
+        super().__init__(rpc, address, replayed=replayed)
+        self._contract = address
+        self._trusted = trusted
+
+    def read(self, from_block: int, head: int) -> ChainRange:
+        """Return the next range from `from_block`. Raises UnprovenError, ForkedError, RpcError."""
+        return self._proven(from_block, min(from_block + PINNED_MAX - 1, head))
+
+    def _proven(self, low: int, high: int) -> ChainRange:
+        method, rpc = "eth_getBlockByNumber", self._rpc
+        answers = rpc.batch([(method, [hex(n), True]) for n in range(low, high + 1)], size=16)
+        with rpc.decoding(method):
+            headers = [read_header(answer) for answer in answers]
+        _refuse(check_header_chain(headers, headers[-1].claimed_hash))
+        for header in headers:
+            if self._trusted and self._trusted.number == header.block.number:
+                self._check_trusted(header.block)
+        logs: list[Any] = []
+        for header, answer in zip(headers, answers, strict=True):
+            if may_hold(header.logs_bloom, [self._contract]):
+                logs += self._logs_of(header, answer)
+        said = rpc.call(
+            "eth_getLogs", [self._filter | {"fromBlock": hex(low), "toBlock": hex(high)}]
+        )
+        with rpc.decoding("eth_getLogs"):
+            _refuse(compare_logs(logs, said))
+        with rpc.decoding("eth_getBlockReceipts"):
+            found = decode_logs(logs, address=self._address, from_block=low, to_block=high)
+        return self._joined(found, [header.block for header in headers])
+
+    def _logs_of(self, header: FullHeader, answer: Any) -> list[Any]:
+        """Return the contract's logs of a block, proven by its receipts."""
+        number, method = header.block.number, "eth_getBlockReceipts"
+        with self._rpc.decoding("eth_getBlockByNumber"):
+            transactions = read_transactions(answer["transactions"])
+        findings = check_transactions(
+            transactions, root=header.transactions_root, block_number=number
+        )
+        said = self._rpc.call(method, [hex(number)])
+        with self._rpc.decoding(method):
+            receipts = read_receipts(
+                said,
+                block_hash=header.block.hash,
+                block_number=number,
+                addresses=[self._contract],
+            )
+        findings += check_receipts(receipts, root=header.receipts_root, transactions=transactions)
+        _refuse(findings)
+        topics = [bytes.fromhex(topic[2:]) for topic in self._filter["topics"][0]]
+        return receipts.logs_of(self._contract, topics)
+
+    def _check_trusted(self, block: BlockHeader) -> None:
+        assert self._trusted is not None
+        if block.hash != self._trusted.hash:
+            raise UnprovenError(
+                f"block {block.number} is not the trusted one: the node serves another chain"
+            )
+
+
+def _refuse(findings: list[Finding]) -> None:
+    """Raise UnprovenError with the first finding, and how many there are."""
+    if not findings:
+        return
+    first, more = findings[0], len(findings) - 1
+    where = first.details.get("block_number", "?")
+    raise UnprovenError(
+        f"{first.kind} at block {where}: {first.message}" + (f" (and {more} more)" if more else "")
+    )

@@ -1,0 +1,105 @@
+"""Reorganisations in the mirror: what it knows of a chain's blocks, and how it lets go of some.
+
+The mirror of a chain is one chain: `chain_transfers` and `chain_batches` hold what the present one
+says, of all its contracts, and a fork takes all of them back together. What was taken back stays:
+headers marked, transfers in `chain_orphans`. Asks no node: `token_ledger.converge` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select, text, update
+
+from token_ledger.core.transfers import BlockHeader
+from token_ledger.ledger.schema import (
+    chain_batches,
+    chain_blocks,
+    chain_contracts,
+    chain_cursors,
+    chain_transfers,
+)
+
+_MOVED = (
+    "contract_no, block_number, log_index, block_hash, tx_hash, tx_index,"
+    " from_address, to_address, value, seq"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What a reorganisation undid: `blocks` whose headers were known, and `transfers` in them."""
+
+    blocks: int
+    transfers: int
+
+
+def highest_block(connection: Connection, chain_id: int, at_most: int) -> BlockHeader | None:
+    """Return the highest block of the chain that the mirror knows, up to a number."""
+    found = known_blocks(connection, chain_id, 0, at_most, limit=1)
+    return found[0] if found else None
+
+
+def known_blocks(
+    connection: Connection, chain_id: int, low: int, high: int, *, limit: int | None = None
+) -> list[BlockHeader]:
+    """Return the known blocks of the chain with low ≤ number ≤ high, the highest first."""
+    blocks = chain_blocks.c
+    rows = connection.execute(
+        select(blocks.number, blocks.hash, blocks.parent_hash, blocks.timestamp)
+        .where(
+            blocks.chain_id == chain_id,
+            blocks.number.between(low, high),
+            blocks.orphaned_at.is_(None),
+        )
+        .order_by(blocks.number.desc())
+        .limit(limit)
+    )
+    return [BlockHeader(*row) for row in rows]
+
+
+def contradicts(connection: Connection, chain_id: int, headers: list[BlockHeader]) -> bool:
+    """Return whether the mirror knows another block at one of these heights."""
+    if not headers:
+        return False
+    said = {header.number: header.hash for header in headers}
+    known = known_blocks(connection, chain_id, headers[0].number, headers[-1].number)
+    return any(said.get(block.number, block.hash) != block.hash for block in known)
+
+
+def take_back(connection: Connection, chain_id: int, fork: BlockHeader, *, now: int) -> TakenBack:
+    """Undo every block above `fork`, which the chain still has, for all contracts of the chain.
+
+    Headers are marked, transfers kept as orphans; cursors go back behind the fork.
+    """
+    ours = select(chain_contracts.c.contract_no).where(chain_contracts.c.chain_id == chain_id)
+    connection.execute(ours.order_by(chain_contracts.c.contract_no).with_for_update())
+    moved = connection.execute(
+        text(
+            f"INSERT INTO chain_orphans ({_MOVED}, orphaned_at)"  # noqa: S608 - our own columns
+            f" SELECT {_MOVED}, :now FROM chain_transfers WHERE block_number > :fork"
+            " AND contract_no IN (SELECT contract_no FROM chain_contracts WHERE chain_id = :chain)"
+            " ON CONFLICT DO NOTHING"
+        ),
+        {"now": now, "fork": fork.number, "chain": chain_id},
+    ).rowcount
+    for table in (chain_transfers, chain_batches):
+        connection.execute(
+            delete(table).where(table.c.contract_no.in_(ours), table.c.block_number > fork.number)
+        )
+    blocks, cursors = chain_blocks.c, chain_cursors.c
+    marked = connection.execute(
+        update(chain_blocks)
+        .where(
+            blocks.chain_id == chain_id,
+            blocks.number > fork.number,
+            blocks.orphaned_at.is_(None),
+        )
+        .values(orphaned_at=now)
+    ).rowcount
+    connection.execute(
+        update(chain_cursors)
+        .where(cursors.contract_no.in_(ours), cursors.next_block > fork.number + 1)
+        .values(next_block=fork.number + 1, last_block_hash=fork.hash, updated_at=now)
+    )
+    return TakenBack(blocks=marked, transfers=moved)
