@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests import books
-from tests.chain.fake_node import FakeNode
+from tests.chain.fake_node import Failure, FakeNode
 from tests.chain.log_node import TRANSFER, LogChain, expected_transfers, make_log, real_logs
 from tests.onchain import ENTRIES, ERC20, SMALL, TOKEN, a_chain, count, mirrored
 
@@ -200,6 +200,28 @@ def test_an_import_that_got_nowhere_may_begin_elsewhere(empty: Ledger) -> None:
         assert 5 == ingest(empty, node.url, contract=TOKEN, from_block=5).from_block
         with pytest.raises(UsageError, match="from block 5 on"):
             ingest(empty, node.url, contract=TOKEN, from_block=3)
+
+
+def test_the_chosen_beginning_outlasts_a_fork_in_the_same_run(empty: Ledger) -> None:
+    """Begun again after a fork, an import still knows where it was told to begin."""
+    chain = a_chain()
+    forks = [1]
+
+    def answer(method: str, params: list[Any]) -> Any:
+        if method == "eth_getLogs":
+            if forks[0] == 1:
+                return "nonsense"
+            if forks[0] == 2 and "blockHash" in params[0]:
+                forks[0] = 0
+                return Failure(-32000, "unknown block")
+        return chain(method, params)
+
+    with FakeNode(answer) as node:
+        with pytest.raises(RpcError):
+            ingest(empty, node.url, contract=TOKEN, from_block=5, window=10)
+        forks[0] = 2
+        done = ingest(empty, node.url, contract=TOKEN, from_block=3, window=10)
+    assert (3, 45, 0) == (done.from_block, done.to_block, forks[0])
 
 
 # --- chains that change

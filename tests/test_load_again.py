@@ -141,14 +141,14 @@ with Ledger.open(sys.argv[1]) as ledger:
 
 
 def test_what_a_killed_load_left_is_removed(
-    ledger: Ledger, database_url: str, tmp_path: Path
+    ledger: Ledger, sqlite_url: str, tmp_path: Path
 ) -> None:
     """The next run removes the temporary file of one that was killed, and nobody else's files."""
     source = tmp_path / "rows.csv"
     source.write_text(HEADER + "".join(BAD))
     (tmp_path / ".rows.refused.csv.swp").write_text("an editor's")
     before = {path.name for path in tmp_path.iterdir()}
-    words = [sys.executable, "-c", KILLED, database_url, str(source)]
+    words = [sys.executable, "-c", KILLED, sqlite_url, str(source)]
     assert -signal.SIGKILL == subprocess.run(words, check=False, timeout=120).returncode
     (left,) = {path.name for path in tmp_path.iterdir()} - before
     assert left.startswith(".rows.refused.csv.")

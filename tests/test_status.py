@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from tests import books
 
+from token_ledger.ledger import Ledger, schema
 from token_ledger.seal import seal
 from token_ledger.sign import sign
 from token_ledger.status import status
@@ -52,13 +53,11 @@ def test_a_foreign_head_counts_as_nothing_replayed(database_url: str, tmp_path: 
     """Batches that another history replayed are not the ledger's: its own still wait."""
     with books.create(database_url, tmp_path) as ledger:
         books.fill(ledger, 20)
-        digest = seal(ledger).head_digest
-        for number, (head, waiting) in enumerate(((digest, 0), (b"\7" * 32, 0)), 1):
-            _mirror_head(ledger, number, head)
+        own, foreign = seal(ledger).head_digest, b"\7" * 32
+        for number, (digest, waiting) in enumerate(((foreign, 1), (own, 0), (foreign, 0)), 1):
+            _mirror_head(ledger, number, digest)
             assert waiting == status(ledger).unreplayed
-        assert [True, False] == [chain.ours for chain in status(ledger).chains]
-    other = tmp_path / "other"
-    other.mkdir()
+        assert [False, True, False] == [chain.ours for chain in status(ledger).chains]
 
 
 def _mirror_head(ledger: Ledger, number: int, digest: bytes) -> None:

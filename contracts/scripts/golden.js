@@ -49,7 +49,22 @@ const batches = COUNTS.map((count, i) => {
   return { header, digest, entries: entries.map((e, j) => ({ ...e, proof: tree.getProof(j) })) };
 });
 
+// Balances after the last batch, for SnapshotToken.
+const SNAPSHOT = {
+  Snapshot: fields("bytes32 batchDigest,bytes32 balancesRoot,uint256 totalSupply,uint64 deadline"),
+};
+const totalSupply = batches.at(-1).header.totalSupply;
+const balances = Array.from({ length: 6 }, (_, i) => [account(i + 1), BigInt(i + 1) ** 9n]);
+balances.push([account(7), totalSupply - balances.reduce((sum, [, amount]) => sum + amount, 0n)]);
+const balancesTree = StandardMerkleTree.of(balances, ["address", "uint256"]);
+const signed = { batchDigest: parent, balancesRoot: balancesTree.root, totalSupply, deadline: 1900000000 };
+const snapshot = {
+  ...signed,
+  digest: TypedDataEncoder.hash(domain, SNAPSHOT, signed),
+  claims: balances.map(([account, amount], i) => ({ account, amount, proof: balancesTree.getProof(i) })),
+};
+
 const text = JSON.stringify(
-  { ledgerUid, symbol, name, decimals, tokenUid, batches },
+  { ledgerUid, symbol, name, decimals, tokenUid, batches, snapshot },
   (_, value) => (typeof value === "bigint" ? value.toString() : value), 1);
 writeFileSync(join(ROOT, "test/golden.json"), text + "\n");

@@ -5,17 +5,60 @@ import {LedgerToken} from "../src/LedgerToken.sol";
 import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {Test} from "./Test.sol";
 
+/// @title golden.json: what ethers and @openzeppelin/merkle-tree computed (scripts/golden.js)
+abstract contract Golden is Test {
+    uint256 internal constant BATCHES = 9;
+
+    string internal golden = vm.readFile("test/golden.json");
+
+    function batchPath(uint256 i) internal pure returns (string memory) {
+        return string.concat(".batches[", vm.toString(i), "]");
+    }
+
+    function entryPath(uint256 i, uint256 j) internal pure returns (string memory) {
+        return string.concat(batchPath(i), ".entries[", vm.toString(j), "]");
+    }
+
+    function header(uint256 i) internal view returns (IHeaderChain.Batch memory) {
+        string memory path = string.concat(batchPath(i), ".header.");
+        return IHeaderChain.Batch({
+            number: uint64(vm.parseJsonUint(golden, string.concat(path, "number"))),
+            parent: vm.parseJsonBytes32(golden, string.concat(path, "parent")),
+            firstSeq: uint64(vm.parseJsonUint(golden, string.concat(path, "firstSeq"))),
+            count: uint32(vm.parseJsonUint(golden, string.concat(path, "count"))),
+            entriesRoot: vm.parseJsonBytes32(golden, string.concat(path, "entriesRoot")),
+            rowsHash: vm.parseJsonBytes32(golden, string.concat(path, "rowsHash")),
+            totalSupply: vm.parseJsonUint(golden, string.concat(path, "totalSupply")),
+            sealedAt: uint64(vm.parseJsonUint(golden, string.concat(path, "sealedAt")))
+        });
+    }
+
+    function entry(uint256 i, uint256 j) internal view returns (IHeaderChain.Entry memory) {
+        string memory path = string.concat(entryPath(i, j), ".");
+        return IHeaderChain.Entry({
+            seq: uint64(vm.parseJsonUint(golden, string.concat(path, "seq"))),
+            timestamp: uint64(vm.parseJsonUint(golden, string.concat(path, "timestamp"))),
+            from: vm.parseJsonAddress(golden, string.concat(path, "from")),
+            to: vm.parseJsonAddress(golden, string.concat(path, "to")),
+            value: vm.parseJsonUint(golden, string.concat(path, "value")),
+            nonce: vm.parseJsonBytes32(golden, string.concat(path, "nonce")),
+            ref: vm.parseJsonBytes32(golden, string.concat(path, "ref"))
+        });
+    }
+
+    function proof(uint256 i, uint256 j) internal view returns (bytes32[] memory) {
+        return vm.parseJsonBytes32Array(golden, string.concat(entryPath(i, j), ".proof"));
+    }
+}
+
 /// @dev Goal: ids, digests and proofs agree with ethers and @openzeppelin/merkle-tree, and nothing
 /// but a true proof passes. Method: golden.json (scripts/golden.js), digests put into storage.
-contract VerifyEntryTest is Test {
-    uint256 internal constant BATCHES = 9;
+contract VerifyEntryTest is Golden {
     uint256 internal constant DIGESTS_SLOT = 11;
 
     LedgerToken internal token;
-    string internal golden;
 
     function setUp() public {
-        golden = vm.readFile("test/golden.json");
         token = new LedgerToken(
             vm.parseJsonString(golden, ".name"),
             vm.parseJsonString(golden, ".symbol"),
@@ -117,44 +160,5 @@ contract VerifyEntryTest is Test {
         batch = header(4);
         batch.number = 10;
         no(token.verifyEntry(batch, entry(4, 0), proof(4, 0)), "not replayed");
-    }
-
-    function batchPath(uint256 i) internal pure returns (string memory) {
-        return string.concat(".batches[", vm.toString(i), "]");
-    }
-
-    function entryPath(uint256 i, uint256 j) internal pure returns (string memory) {
-        return string.concat(batchPath(i), ".entries[", vm.toString(j), "]");
-    }
-
-    function header(uint256 i) internal view returns (IHeaderChain.Batch memory) {
-        string memory path = string.concat(batchPath(i), ".header.");
-        return IHeaderChain.Batch({
-            number: uint64(vm.parseJsonUint(golden, string.concat(path, "number"))),
-            parent: vm.parseJsonBytes32(golden, string.concat(path, "parent")),
-            firstSeq: uint64(vm.parseJsonUint(golden, string.concat(path, "firstSeq"))),
-            count: uint32(vm.parseJsonUint(golden, string.concat(path, "count"))),
-            entriesRoot: vm.parseJsonBytes32(golden, string.concat(path, "entriesRoot")),
-            rowsHash: vm.parseJsonBytes32(golden, string.concat(path, "rowsHash")),
-            totalSupply: vm.parseJsonUint(golden, string.concat(path, "totalSupply")),
-            sealedAt: uint64(vm.parseJsonUint(golden, string.concat(path, "sealedAt")))
-        });
-    }
-
-    function entry(uint256 i, uint256 j) internal view returns (IHeaderChain.Entry memory) {
-        string memory path = string.concat(entryPath(i, j), ".");
-        return IHeaderChain.Entry({
-            seq: uint64(vm.parseJsonUint(golden, string.concat(path, "seq"))),
-            timestamp: uint64(vm.parseJsonUint(golden, string.concat(path, "timestamp"))),
-            from: vm.parseJsonAddress(golden, string.concat(path, "from")),
-            to: vm.parseJsonAddress(golden, string.concat(path, "to")),
-            value: vm.parseJsonUint(golden, string.concat(path, "value")),
-            nonce: vm.parseJsonBytes32(golden, string.concat(path, "nonce")),
-            ref: vm.parseJsonBytes32(golden, string.concat(path, "ref"))
-        });
-    }
-
-    function proof(uint256 i, uint256 j) internal view returns (bytes32[] memory) {
-        return vm.parseJsonBytes32Array(golden, string.concat(entryPath(i, j), ".proof"));
     }
 }

@@ -224,8 +224,7 @@ def batch_tables(d: Dialect) -> list[str]:
             {d.count("number", least=1)},
             {d.count("first_entry_no", least=1)}, {d.count("last_entry_no", least=1)},
             {d.count("first_seq")}, {d.count("count", least=1)},
-            {d.hash32("parent")},
-            {d.hash32("entries_root")}, {d.hash32("rows_hash")},
+            {d.hash32("parent")}, {d.hash32("entries_root")}, {d.hash32("rows_hash")},
             {d.unsigned("total_supply")},
             {d.time("sealed_at")}, {d.hash32("digest")},
             PRIMARY KEY (token_no, number),
@@ -303,7 +302,7 @@ def triggers(d: Dialect) -> list[str]:
     erased = [f"NEW.{c} IS NULL" for c in TEXTS]
     stamped = f"(OLD.redacted_at IS NULL OR NEW.redacted_at {d.same} OLD.redacted_at)"
     redaction = " AND ".join([f"NEW.{c} {d.same} OLD.{c}" for c in FIXED] + [*erased, stamped])
-    statements = [
+    return [
         *d.append_only(
             "token_ledger",
             keys=(
@@ -351,28 +350,32 @@ def triggers(d: Dialect) -> list[str]:
             update_when=changed(d, "ledger_uid", "secret_check", "operator", "created_at"),
         ),
     ]
+
+
+def guards(d: Dialect) -> list[str]:
+    """Return what else holds for supply, balances and references, whoever writes."""
+    statements = []
     for table, key in (("token_supply", "token_no"), ("token_accounts", "token_no, account_no")):
         statements += d.undeletable(table) + d.refusal(
             f"{table}_no_other", table=table, on=f"UPDATE OF {key}", when="1 = 1",
             message=f"{table} is append-only",
         )  # fmt: skip
     if d.sqlite:  # where foreign keys hold only on connections that ask for them
-        missing = ["NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"] + [
-            f"NOT EXISTS (SELECT 1 FROM accounts WHERE account_no = NEW.{side})"
-            for side in ("from_account", "to_account")
-        ]
+        missing = (
+            "NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"
+            " OR NOT EXISTS (SELECT 1 FROM accounts WHERE account_no = NEW.from_account)"
+            " OR NOT EXISTS (SELECT 1 FROM accounts WHERE account_no = NEW.to_account)"
+        )
         statements += d.refusal(
-            "token_ledger_refers", table="token_ledger", on="INSERT", when=" OR ".join(missing),
+            "token_ledger_refers", table="token_ledger", on="INSERT", when=missing,
             message="token_ledger names no such token or account",
         )  # fmt: skip
     for on in ("INSERT", "UPDATE"):
         statements += d.refusal(
-            f"token_supply_capped_{on.lower()}",
-            table="token_supply",
-            on=on,
+            f"token_supply_capped_{on.lower()}", table="token_supply", on=on,
             when="NEW.total_supply > (SELECT max_supply FROM tokens WHERE token_no = NEW.token_no)",
             message="the supply would exceed the maximum of the token",
-        )
+        )  # fmt: skip
     return statements
 
 
@@ -387,7 +390,7 @@ def upgrade() -> None:
             " ERRCODE = 'restrict_violation'; END $$"
         )
     statements += ledger_tables(d) + entry_tables(d) + batch_tables(d) + chain_tables(d)
-    statements += triggers(d)
+    statements += triggers(d) + guards(d)
     zero = "X'" + "00" * 20 + "'" if d.sqlite else "'\\x" + "00" * 20 + "'::bytea"
     false = "0" if d.sqlite else "FALSE"
     statements.append(

@@ -167,7 +167,10 @@ class Importer:
         """Return the first block to read: behind the cursor, or where the contract begins."""
         with self.ledger.read() as connection:
             cursor = mirror.read_cursor(connection, self.contract)
-        begin, ours = self.contract.block_number or 0, self.contract.token_no is not None
+            # As it is stored: an earlier round may have chosen the beginning.
+            stored = mirror.find_contract(connection, self.chain.chain_id, self.contract.address)
+        begin = (stored or self.contract).block_number or 0
+        ours = self.contract.token_no is not None
         if cursor is not None:
             if from_block is not None and from_block < begin:
                 raise UsageError(

@@ -260,6 +260,7 @@ def replayed(block: int, index: int, first_seq: int, count: int, **other: Any) -
 
 
 TX = {"transactionHash": "0x" + "77" * 32}
+TX2 = {"transactionHash": "0x" + "78" * 32}
 
 
 def test_replayed_transfers_get_their_seq() -> None:
@@ -305,7 +306,7 @@ def test_parts_of_a_batch_tell_the_seqs_of_their_transfers() -> None:
     """Each part numbers its own transfers; the batch's end right behind the last adds nothing."""
     logs = [
         a_log(index=0, **TX), part(7, 1, 10, 1, **TX),
-        a_log(index=2), a_log(index=3), part(7, 4, 11, 2),
+        a_log(index=2, **TX2), a_log(index=3, **TX2), part(7, 4, 11, 2, **TX2),
         a_log(index=5, **TX), part(7, 6, 13, 1, **TX), replayed(7, 7, 10, 4, **TX),
         *(a_log(index=i, **TX) for i in (8, 9)), replayed(7, 10, 14, 2, **TX),
     ]  # fmt: skip

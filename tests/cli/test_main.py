@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from token_ledger.cli.program import cli
-from token_ledger.cli.reference import commands
+from token_ledger.cli.reference import commands, reference
 
 
 def test_help_and_version_are_good(run) -> None:
@@ -22,6 +22,13 @@ def test_help_and_version_are_good(run) -> None:
     assert all(name in ended.out for name in cli.commands)
     ended = run("--version")
     assert (0, "token-ledger, version 0.1.0\n") == (ended.status, ended.out)
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_and_version_are_text_with_json_too(run, word: str) -> None:
+    """The promise of one JSON document is for commands that run, and its page says so."""
+    assert run(word).out == run("--json", word).out
+    assert "`--help` and `--version` run none" in reference()
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands()))
