@@ -22,6 +22,13 @@
     │   ├── UnknownBatchError
     │   ├── KeyConflictError        the same idempotency key with another request
     │   ├── SystemAccountError      `system` where an ordinary account is needed, or the reverse
+    │   ├── LimitError              a limit of the account or of the token
+    │   │   ├── BalanceLimitError       more than an account may hold
+    │   │   └── SpendLimitError         more than it may spend in the period
+    │   ├── AccountFrozenError      it may not spend
+    │   ├── AccountClosedError      it neither pays nor is paid any more
+    │   ├── ReversalError           reversed already, or more than there was
+    │   ├── HoldError               captured, released or expired already, or more than is held
     │   ├── CanonicalChainError     the token lives on another chain already
     │   ├── TokenFinalizedError     the token left the ledger: the chain alone moves it now
     │   ├── NotReadyError           something must happen before this may
@@ -188,6 +195,48 @@ class SystemAccountError(RuleError):
     """`system` stands where an ordinary account is needed."""
 
     code = "system_account"
+
+
+class LimitError(RuleError):
+    """A limit of the account or of the token would be passed."""
+
+    code = "limit"
+
+
+class BalanceLimitError(LimitError):
+    """The account would hold more, its holds included, than it may."""
+
+    code = "balance_limit"
+
+
+class SpendLimitError(LimitError):
+    """The account would spend more in the period than it may."""
+
+    code = "spend_limit"
+
+
+class AccountFrozenError(RuleError):
+    """The account may not spend while it is frozen."""
+
+    code = "account_frozen"
+
+
+class AccountClosedError(RuleError):
+    """The account is closed, or cannot be closed while it holds something."""
+
+    code = "account_closed"
+
+
+class ReversalError(RuleError):
+    """The entry was reversed already, or is less than is to be reversed, or cannot be."""
+
+    code = "reversal"
+
+
+class HoldError(RuleError):
+    """The hold has ended, holds less, is not there, or is none's to move but its own verbs'."""
+
+    code = "hold"
 
 
 class CanonicalChainError(RuleError):

@@ -160,9 +160,22 @@ def test_bad_input_is_refused_and_changes_nothing(book, words, status: int, code
     assert (status, "") == (book(*words).status, book(*words).out)
 
 
-def test_missing_balances_are_zero(books) -> None:
-    """The balance of an account that does not exist is 0, and so is an empty one's."""
-    assert ["0 TKN\n", "0 TKN\n"] == [books("balance", who).out for who in ("nobody", "bob")]
+def test_an_empty_balance_is_zero_and_a_missing_one_an_error(books) -> None:
+    """The balance of an empty account is 0; that of an account that does not exist is refused."""
+    assert "0 TKN\n" == books("balance", "bob").out
+    ended = books("balance", "nobody", "--json")
+    assert (1, "unknown_account") == (ended.status, ended.document["error"]["code"])
+
+
+def test_applications_words_post_too(books) -> None:
+    """Credit makes a missing account, spend and debit pay, seed endows, history pages."""
+    why = ("--reason", "x", "--json")
+    assert "7" == books("credit", "dora", "7", "--create-account", *why).document["amount"]
+    assert "2" == books("spend", "dora", "2", "--to", "bob", *why).document["balance_after_to"]
+    assert "4" == books("debit", "dora", "1", *why).document["balance_after_from"]
+    assert [2, 0] == [books("seed", "10", "--json").document["seeded"] for _ in range(2)]
+    page = books("history", "dora", "--limit", "2", "--offset", "1", "--json").document
+    assert ["1", "2"] == [entry["amount"] for entry in page["entries"]]
 
 
 def test_pages_join_without_gap_or_repetition(books) -> None:
@@ -193,3 +206,39 @@ def test_a_registered_address_is_kept(books) -> None:
     made = books("account", "create", "carol", "--address", address, "--json").document
     assert (address, False) == (made["address"], made["derived"])
     assert 1 == books("account", "create", "dave", "--address", address).status
+
+
+def test_reversal_and_limits(books) -> None:
+    """Reverse sends back once; limits, freezing and closing refuse with their own codes."""
+    why = ("--reason", "x", "--json")
+    paid = books("transfer", "alice", "bob", "9", *why).document["id"]
+    assert "4" == books("reverse", paid, "4", "--json").document["amount"]
+    assert "reversal" == books("reverse", paid, "--json").document["error"]["code"]
+    assert 0 == books("limit", "balance", "50").status
+    assert 0 == books("limit", "balance", "none", "--account", "bob").status
+    code = books("transfer", "alice", "bob", "46", *why).document["error"]["code"]
+    assert "balance_limit" == code
+    assert 0 == books("limit", "spending", "alice", "1", "--per", "day").status
+    assert "spend_limit" == books("burn", "alice", "2", *why).document["error"]["code"]
+    assert 0 == books("limit", "spending", "alice", "none").status
+    assert 2 == books("limit", "spending", "alice", "1").status
+    assert books("account", "freeze", "alice", "--json").document["frozen"]
+    assert "account_frozen" == books("burn", "alice", "2", *why).document["error"]["code"]
+    assert not books("account", "unfreeze", "alice", "--json").document["frozen"]
+    assert "account_closed" == books("account", "close", "bob", "--json").document["error"]["code"]
+
+
+def test_holds_are_kept_captured_and_released(books) -> None:
+    """Hold, capture and release by id; the list holds what has not ended; expire finds none."""
+    held = books("hold", "alice", "9", "--key", "h", "--json").document["id"]
+    assert "4" == books("capture", held, "4", "--to", "bob", "--json").document["amount"]
+    (listed,) = books("holds", "list", "--json").document["holds"]
+    assert ("alice", "5", "4", False) == tuple(
+        listed[name] for name in ("account_id", "remaining", "captured", "ended")
+    )
+    assert 0 == books("holds", "list", "--account", "alice").status
+    assert "5" == books("release", held, "--json").document["amount"]
+    assert books("holds", "show", held, "--json").document["ended"]
+    assert 0 == books("holds", "show", held).status
+    assert {"expired": 0} == books("holds", "expire", "--json").document
+    assert "hold" == books("release", held, "--json").document["error"]["code"]

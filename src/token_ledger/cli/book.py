@@ -1,28 +1,24 @@
-"""Commands on the books: accounts, postings, and questions about them."""
+"""Commands on the books: accounts, and questions about them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from token_ledger.cli.app import App, LedgerCommand, LedgerGroup, pass_app
+from token_ledger.cli.post import human
 from token_ledger.cli.screen import Screen
 from token_ledger.core.address import to_checksum
-from token_ledger.core.parse import format_amount, format_timestamp, parse_metadata
+from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.strict import to_hex
-from token_ledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from token_ledger.ledger import Account, Posted, StoredEntry
+    from token_ledger.ledger import Account, StoredEntry
 
 PAGE = 50
-
-
-def _human(value: int | None, decimals: int) -> str | None:
-    return None if value is None else format_amount(value, decimals=decimals)
 
 
 # Accounts.
@@ -80,6 +76,33 @@ def account_list(app: App, /, *, limit: int, cursor: str | None) -> None:
     app.answer({"accounts": [_account_json(a) for a in accounts], "cursor": following}, view)
 
 
+@account.command("freeze")
+@click.argument("account_id", metavar="ID")
+@pass_app
+def account_freeze(app: App, /, *, account_id: str) -> None:
+    """Let an account spend nothing; it may still be paid."""
+    with app.open_ledger() as ledger:
+        _answer_account(app, ledger.freeze_account(account_id))
+
+
+@account.command("unfreeze")
+@click.argument("account_id", metavar="ID")
+@pass_app
+def account_unfreeze(app: App, /, *, account_id: str) -> None:
+    """Let a frozen account spend again."""
+    with app.open_ledger() as ledger:
+        _answer_account(app, ledger.unfreeze_account(account_id))
+
+
+@account.command("close")
+@click.argument("account_id", metavar="ID")
+@pass_app
+def account_close(app: App, /, *, account_id: str) -> None:
+    """Close an empty account for ever."""
+    with app.open_ledger() as ledger:
+        _answer_account(app, ledger.close_account(account_id))
+
+
 def _next_page(screen: Screen, cursor: str | None) -> None:
     if cursor is not None:
         screen.line(f"more: --cursor {cursor}", style="dim")
@@ -91,10 +114,12 @@ def _account_json(account: Account) -> dict[str, Any]:
         "address": to_checksum(account.address),
         "derived": account.derived,
         "balance": account.amount,
-        "total_earned": _human(account.total_earned, account.decimals),
-        "total_spent": _human(account.total_spent, account.decimals),
-        "total_staked": _human(account.total_staked, account.decimals),
+        "total_earned": human(account.total_earned, account.decimals),
+        "total_spent": human(account.total_spent, account.decimals),
+        "total_staked": human(account.total_staked, account.decimals),
         "created_at": format_timestamp(account.created_at),
+        "frozen": account.frozen_at is not None,
+        "closed": account.closed_at is not None,
     }
 
 
@@ -111,117 +136,8 @@ def _answer_account(app: App, account: Account) -> None:
                 ("earned", document["total_earned"]),
                 ("spent", document["total_spent"]),
                 ("created", document["created_at"]),
-            ]
-        ),
-    )
-
-
-# Postings.
-
-
-def _posting_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(
-        [
-            click.option("--reason", metavar="R", required=True, help="Why, as in award."),
-            click.option(
-                "--key",
-                metavar="K",
-                help="Idempotency key: the same request again changes nothing. By default fresh.",
-            ),
-            click.option("--ref", metavar="TYPE:ID", help="What it is about, as in paper:42."),
-            click.option("--memo", metavar="T", default="", help="Free text."),
-            click.option("--metadata", metavar="JSON", help="Any JSON value."),
-            click.option(
-                "--timestamp", metavar="ISO8601", help="With a zone; by default the present."
-            ),
-        ]
-    ):
-        command = option(command)
-    return command
-
-
-def _words(words: dict[str, Any]) -> dict[str, Any]:
-    """Return the keywords of the ledger's verbs from the options of a posting."""
-    reference = None
-    if words["ref"] is not None:
-        kind, colon, name = words["ref"].partition(":")
-        if not (kind and colon and name):
-            raise UsageError(
-                f"--ref {words['ref']!r} is not TYPE:ID", hint="write it as in paper:42"
-            )
-        reference = (kind, name)
-    metadata = words["metadata"]
-    return {
-        "reason": words["reason"],
-        "idempotency_key": words["key"],
-        "reference": reference,
-        "memo": words["memo"],
-        "metadata": None if metadata is None else json.loads(parse_metadata(metadata)),
-        "timestamp": words["timestamp"],
-    }
-
-
-@click.command(cls=LedgerCommand)
-@click.argument("account_id", metavar="ID")
-@click.argument("amount", metavar="AMOUNT")
-@_posting_options
-@pass_app
-def mint(app: App, /, *, account_id: str, amount: str, **words: Any) -> None:
-    """Issue an amount to an account."""
-    with app.open_ledger() as ledger:
-        _answer_posted(app, ledger.mint(account_id, amount, **_words(words)), ledger.token.symbol)
-
-
-@click.command(cls=LedgerCommand)
-@click.argument("account_id", metavar="ID")
-@click.argument("amount", metavar="AMOUNT")
-@_posting_options
-@pass_app
-def burn(app: App, /, *, account_id: str, amount: str, **words: Any) -> None:
-    """Take an amount back from an account."""
-    with app.open_ledger() as ledger:
-        _answer_posted(app, ledger.burn(account_id, amount, **_words(words)), ledger.token.symbol)
-
-
-@click.command(cls=LedgerCommand)
-@click.argument("from_account", metavar="FROM")
-@click.argument("to_account", metavar="TO")
-@click.argument("amount", metavar="AMOUNT")
-@_posting_options
-@pass_app
-def transfer(app: App, /, *, from_account: str, to_account: str, amount: str, **words: Any) -> None:
-    """Move an amount from one account to another."""
-    with app.open_ledger() as ledger:
-        posted = ledger.transfer(from_account, to_account, amount, **_words(words))
-        _answer_posted(app, posted, ledger.token.symbol)
-
-
-def _answer_posted(app: App, posted: Posted, symbol: str) -> None:
-    document = {
-        "id": to_hex(posted.id),
-        "entry_no": posted.entry_no,
-        "timestamp": format_timestamp(posted.timestamp),
-        "from": posted.from_account,
-        "to": posted.to_account,
-        "amount": posted.amount,
-        "value": str(posted.value),
-        "balance_after_from": _human(posted.balance_after_from, posted.decimals),
-        "balance_after_to": _human(posted.balance_after_to, posted.decimals),
-        "supply_after": _human(posted.supply_after, posted.decimals),
-        "idempotency_key": posted.idempotency_key,
-        "repeated": posted.repeated,
-    }
-    app.answer(
-        document,
-        lambda screen: screen.pairs(
-            [
-                ("entry", f"{posted.entry_no}{' (posted before)' if posted.repeated else ''}"),
-                ("id", document["id"]),
-                ("amount", f"{posted.amount} {symbol}"),
-                (posted.from_account, document["balance_after_from"]),
-                (posted.to_account, document["balance_after_to"]),
-                ("supply", document["supply_after"]),
-                ("key", posted.idempotency_key),
+                ("frozen", "yes" if account.frozen_at is not None else None),
+                ("closed", "yes" if account.closed_at is not None else None),
             ]
         ),
     )
@@ -234,9 +150,9 @@ def _answer_posted(app: App, posted: Posted, symbol: str) -> None:
 @click.argument("account_id", metavar="ID")
 @pass_app
 def balance(app: App, /, *, account_id: str) -> None:
-    """Show an account's balance: 0 for one that does not exist."""
+    """Show an account's balance. An account that does not exist is an error."""
     with app.open_ledger() as ledger:
-        value, token = ledger.get_balance(account_id), ledger.token
+        value, token = ledger.get_account(account_id).balance, ledger.token
     amount = format_amount(value, decimals=token.decimals)
     document = {
         "account_id": account_id,
@@ -257,9 +173,9 @@ def supply(app: App, /) -> None:
         "token": token.symbol,
         "amount": found.amount,
         "value": str(found.total_supply),
-        "total_minted": _human(found.total_minted, found.decimals),
-        "total_burned": _human(found.total_burned, found.decimals),
-        "max_supply": _human(found.max_supply, found.decimals),
+        "total_minted": human(found.total_minted, found.decimals),
+        "total_burned": human(found.total_burned, found.decimals),
+        "max_supply": human(found.max_supply, found.decimals),
     }
     app.answer(
         document,
@@ -287,24 +203,42 @@ def statement(
     with app.open_ledger() as ledger:
         page = ledger.get_statement(account_id, since=since, limit=limit, cursor=cursor)
         symbol = ledger.token.symbol
+    _answer_entries(app, account_id, symbol, page.entries, page.cursor)
+
+
+@click.command(cls=LedgerCommand)
+@click.argument("account_id", metavar="ID")
+@click.option("--limit", type=int, default=PAGE, show_default=True, metavar="N")
+@click.option("--offset", type=int, default=0, show_default=True, metavar="N", help="Skip so many.")
+@pass_app
+def history(app: App, /, *, account_id: str, limit: int, offset: int) -> None:
+    """Show an account's entries by limit and offset, the last posted first."""
+    with app.open_ledger() as ledger:
+        entries, symbol = ledger.get_history(account_id, limit, offset), ledger.token.symbol
+    _answer_entries(app, account_id, symbol, entries, None)
+
+
+def _answer_entries(
+    app: App, account_id: str, symbol: str, entries: Sequence[StoredEntry], cursor: str | None
+) -> None:
     document = {
         "account_id": account_id,
         "token": symbol,
         "entries": [
             {
                 **entry_json(entry),
-                "balance_after": _human(entry.balance_after(account_id), entry.decimals),
+                "balance_after": human(entry.balance_after(account_id), entry.decimals),
             }
-            for entry in page.entries
+            for entry in entries
         ],
-        "cursor": page.cursor,
+        "cursor": cursor,
     }
 
     def view(screen: Screen) -> None:
-        rows = [_statement_row(entry, account_id) for entry in page.entries]
+        rows = [_statement_row(entry, account_id) for entry in entries]
         columns = ["time", "amount", "balance", "with", "reason", "id"]
         screen.table(columns, rows, right=["amount", "balance"], whole="id")
-        _next_page(screen, page.cursor)
+        _next_page(screen, cursor)
 
     app.answer(document, view)
 
@@ -314,7 +248,7 @@ def _statement_row(entry: StoredEntry, account_id: str) -> list[object]:
     return [
         format_timestamp(entry.timestamp),
         f"{'-' if paid else '+'}{entry.amount}",
-        _human(entry.balance_after(account_id), entry.decimals),
+        human(entry.balance_after(account_id), entry.decimals),
         entry.to_account if paid else entry.from_account,
         entry.reason,
         to_hex(entry.id),
@@ -335,9 +269,9 @@ def entry_show(app: App, /, *, entry_id: str) -> None:
         found = ledger.get_entry(entry_id)
     document = {
         **entry_json(found),
-        "balance_after_from": _human(found.balance_after_from, found.decimals),
-        "balance_after_to": _human(found.balance_after_to, found.decimals),
-        "supply_after": _human(found.supply_after, found.decimals),
+        "balance_after_from": human(found.balance_after_from, found.decimals),
+        "balance_after_to": human(found.balance_after_to, found.decimals),
+        "supply_after": human(found.supply_after, found.decimals),
     }
     shown = {**document, "metadata": found.metadata}
     app.answer(
@@ -373,4 +307,4 @@ def entry_json(entry: StoredEntry) -> dict[str, Any]:
     }
 
 
-COMMANDS = (account, mint, burn, transfer, balance, statement, supply, entry)
+COMMANDS = (account, balance, statement, history, supply, entry)

@@ -27,11 +27,19 @@ _INSERT_SIZE = 5_000
 PAGE_MAX = 1_000
 
 
+ESCROW_PREFIX = "escrow:"
+_FIGURES = (
+    *("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
+    *("frozen_at", "closed_at"),
+)
+
+
 class Known(NamedTuple):
     """An account as the posting path knows it."""
 
     number: int
     address: bytes
+    escrow_of: int | None = None
 
 
 class Context(Protocol):
@@ -68,6 +76,9 @@ class Account:
     total_staked: int
     updated_at: int | None
     decimals: int
+    frozen_at: int | None = None
+    closed_at: int | None = None
+    escrow: bool = False
 
     @property
     def amount(self) -> str:
@@ -85,12 +96,12 @@ def find_known(connection: Connection, names: Iterable[str]) -> dict[str, Known]
     table = schema.accounts.c
     for part in chunks(sorted(wanted), _LOOKUP_SIZE):
         rows = connection.execute(
-            select(table.account_id, table.account_no, table.address).where(
+            select(table.account_id, table.account_no, table.address, table.escrow_of).where(
                 table.account_id.in_(part)
             )
         )
-        for name, number, address in rows:
-            known[name] = Known(number, bytes(address))
+        for name, number, address, escrow_of in rows:
+            known[name] = Known(number, bytes(address), escrow_of)
     return known
 
 
@@ -146,6 +157,10 @@ def create_account(
     account of this id, unless it has another address than the one given.
     """
     parse_account_id(account_id)
+    if account_id.startswith(ESCROW_PREFIX):
+        raise UsageError(
+            f"ids that begin with {ESCROW_PREFIX!r} are the ledger's own", hint="choose another id"
+        )
     table = schema.accounts.c
     chosen = address or derive_vault(context.secret, account_id, context.operator)
     if len(chosen) != 20 or chosen == ZERO_ADDRESS:
@@ -171,6 +186,31 @@ def create_account(
             created_at=context.clock() if context.clock else time.time_ns() // 1000,
         )
     )
+
+
+def ensure_escrow(connection: Connection, context: Context, holder_id: str, holder: Known) -> str:
+    """Return the id of the account that keeps a holder's holds, made if it is not there yet.
+
+    Its address is that of a vault of its own kind, which nobody can claim: it obeys the operator.
+    Raises AccountExistsError where an account of the application's has that id.
+    """
+    name = ESCROW_PREFIX + holder_id
+    found = find_known(connection, [name]).get(name)
+    if found is not None and found.escrow_of != holder.number:
+        raise AccountExistsError(
+            f"{name!r} is an account already, and not the ledger's own", hint="it cannot hold"
+        )
+    if found is None:
+        connection.execute(
+            insert(schema.accounts).values(
+                account_id=parse_account_id(name),
+                address=derive_vault(context.secret, name, context.operator, kind="escrow"),
+                derived=True,
+                created_at=context.clock() if context.clock else time.time_ns() // 1000,
+                escrow_of=holder.number,
+            )
+        )
+    return name
 
 
 def get_account(connection: Connection, token: StoredToken | None, account_id: str) -> Account:
@@ -237,10 +277,7 @@ def _select(token: StoredToken | None) -> Select[tuple[object, ...]]:
     )
     return select(
         accounts,
-        *(
-            balances.c[name]
-            for name in ("balance", "total_earned", "total_spent", "total_staked", "updated_at")
-        ),
+        *(balances.c[name] for name in _FIGURES),
     ).select_from(joined)
 
 
@@ -256,4 +293,7 @@ def _account(row: Row[Any], token: StoredToken | None) -> Account:
         total_staked=row.total_staked or 0,
         updated_at=row.updated_at,
         decimals=0 if token is None else token.decimals,
+        frozen_at=row.frozen_at,
+        closed_at=row.closed_at,
+        escrow=row.escrow_of is not None,
     )

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, T
 from token_ledger.core.parse import Amount, parse_account_id
 from token_ledger.core.types import SYSTEM, Record
 from token_ledger.ledger.coalesce import CoalescedLedger
-from token_ledger.ledger.ledger import Ledger, Words
+from token_ledger.ledger.ledger import Ledger
 from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.requests import Words
 
 if TYPE_CHECKING:  # it needs greenlet, which only they need who have such a session
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NotRequired, Required, Self, TypedDict, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
 from sqlalchemy import Connection, Engine
 
@@ -28,10 +28,12 @@ from token_ledger.errors import UsageError
 from token_ledger.ledger import accounts, identity, posting, queries, tokens
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.accounts import Account
+from token_ledger.ledger.controls import Controls
+from token_ledger.ledger.holding import Holding
 from token_ledger.ledger.identity import Identity
 from token_ledger.ledger.posting import Posted
 from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
-from token_ledger.ledger.requests import PostingContext
+from token_ledger.ledger.requests import PostingContext, Words
 from token_ledger.ledger.schema import SCHEMA_VERSION
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
 from token_ledger.ledger.ways import Ways
@@ -40,23 +42,12 @@ T = TypeVar("T")
 Clock = Callable[[], int]
 
 
-class Words(TypedDict, total=False):
-    """What a posting says beside sides and amount."""
-
-    reason: Required[str]
-    idempotency_key: NotRequired[str | None]
-    reference: NotRequired[tuple[str, str] | None]
-    memo: NotRequired[str]
-    metadata: NotRequired[Any]
-    timestamp: NotRequired[str | dt.datetime | None]
-
-
 def system_clock() -> int:
     """Return the time in microseconds since the epoch."""
     return time.time_ns() // 1000
 
 
-class Ledger(Ways):
+class Ledger(Controls, Holding, Ways):
     """An open ledger, and the token that its methods speak of."""
 
     def __init__(

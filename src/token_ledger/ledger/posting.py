@@ -18,13 +18,13 @@ from sqlalchemy import Connection
 from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.types import SYSTEM, Record
 from token_ledger.errors import (
-    InsufficientBalanceError,
     KeyConflictError,
     RuleError,
     SupplyExceededError,
     TokenLedgerError,
 )
 from token_ledger.ledger import accounts, cutover
+from token_ledger.ledger.balances import IMPORTED, NOTHING, LockedAccount, Waived
 from token_ledger.ledger.engine import translated
 from token_ledger.ledger.requests import PostingContext, Request, Requests, check_record
 from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO
@@ -74,23 +74,6 @@ class Outcome(NamedTuple):
     repeated: bool
 
 
-class _Account:
-    """A locked account's figures while postings are computed.
-
-    `earned` is all that it ever received, mints included, and `spent` all that it ever sent.
-    """
-
-    __slots__ = ("balance", "changed", "earned", "name", "number", "spent")
-
-    def __init__(self, number: int, name: str, balance: int, earned: int, spent: int) -> None:
-        self.number = number
-        self.name = name
-        self.balance = balance
-        self.earned = earned
-        self.spent = spent
-        self.changed = False
-
-
 @dataclass(slots=True)
 class _Supply:
     """The token's locked supply while postings are computed."""
@@ -113,7 +96,7 @@ class Poster:
         self._imported = context.imported
         self._token = token
         self._store = open_store(connection, token.token_no)
-        self._accounts: dict[int, _Account] = {}
+        self.accounts: dict[int, LockedAccount] = {}
         self._supply = _Supply()
         self._latest = 0
         self._rows: list[EntryRow] = []
@@ -122,14 +105,18 @@ class Poster:
         """Lock these accounts (id by number), then the supply if there will be mints or burns."""
         now = None if self._clock is None else self._clock()
         numbers = sorted(number for number in names if number != SYSTEM_ACCOUNT_NO)
-        for number, balance, earned, spent, at in self._store.lock_accounts(numbers, now=now):
-            self._accounts[number] = _Account(number, names[number], balance, earned, spent)
-            self._latest = max(self._latest, at)
+        for row in self._store.lock_accounts(numbers, now=now):
+            self.accounts[row.number] = LockedAccount(row, names[row.number])
+            self._latest = max(self._latest, row.updated_at)
         if supply:
             self._supply = _Supply(*self._store.lock_supply())
 
     def enter(
-        self, requests: Sequence[Request], *, refuse: Refuse | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        refuse: Refuse | None = None,
+        waived: Waived = NOTHING,
     ) -> list[Outcome | None]:
         """Decide the requests in order; return where each one stands, None if refused.
 
@@ -149,6 +136,7 @@ class Poster:
             now = self._clock()
         # Never before an account's last posting: its history reads in one order.
         self._latest = max(now, self._latest)
+        waived = IMPORTED if self._imported else waived
         free = iter(numbers)
         rows = self._rows
         assert not rows, "what was entered before is written first: repeats are looked up there"
@@ -158,7 +146,7 @@ class Poster:
             try:
                 outcome = prior.get(request.nonce)
                 if outcome is None:
-                    balances = self._move(request)
+                    balances = self._move(request, waived)
                     timestamp = now if request.timestamp is None else request.timestamp
                     outcome = Outcome(next(free), request.id, timestamp, *balances, False)
                     rows.append(self._row(request, outcome))
@@ -182,11 +170,11 @@ class Poster:
     def close(self) -> None:
         """Insert what was entered, then write each changed account once, and the supply."""
         self.write()
-        changed = sorted(
-            (account.number, account.balance, account.earned, account.spent, self._latest)
-            for account in self._accounts.values()
+        changed = [
+            account.changed_row(self._latest)
+            for _, account in sorted(self.accounts.items())
             if account.changed
-        )
+        ]
         self._store.update_accounts(changed)
         supply = self._supply
         if supply.changed:
@@ -194,27 +182,29 @@ class Poster:
                 supply.total, supply.minted, supply.burned, now=self._latest
             )  # fmt: skip
 
-    def _move(self, request: Request) -> tuple[int | None, int | None, int | None]:
+    def _move(self, request: Request, waived: Waived) -> tuple[int | None, int | None, int | None]:
         """Change the figures in memory, or none of them; return balances and supply after."""
         from_no, to_no, value = request.from_no, request.to_no, request.value
         from_after = to_after = supply_after = None
+        payee = None if to_no == SYSTEM_ACCOUNT_NO else self.accounts[to_no]
+        if payee is not None:
+            most = self._store.balance_max
+            payee.check_receive(value, self._token, most=most, waived=waived)
         if from_no == SYSTEM_ACCOUNT_NO:
             supply_after = self._mint(value)
         else:
-            payer = self._accounts[from_no]
-            if payer.balance < value:
-                raise self._overdrawn(payer, value)
-            payer.balance = from_after = payer.balance - value
-            payer.spent += value
-            payer.changed = True
-        if to_no == SYSTEM_ACCOUNT_NO:
+            payer = self.accounts[from_no]
+            from_after = payer.pay(value, self._token, now=self._latest, waived=waived)
+        if payee is None:
             supply_after = self._burn(value)
         else:
-            payee = self._accounts[to_no]
-            payee.balance = to_after = payee.balance + value
-            payee.earned += value
-            payee.changed = True
+            to_after = payee.receive(value)
         return from_after, to_after, supply_after
+
+    def now(self) -> int:
+        """Return the time, not before an account's last posting."""
+        now = self._store.now() if self._clock is None else self._clock()
+        return max(now, self._latest)
 
     def _mint(self, value: int) -> int:
         supply, ceiling = self._supply, self._token.max_supply
@@ -238,14 +228,6 @@ class Poster:
         supply.burned += value
         supply.changed = True
         return supply.total
-
-    def _overdrawn(self, payer: _Account, value: int) -> InsufficientBalanceError:
-        decimals = self._token.decimals
-        return InsufficientBalanceError(
-            f"account {payer.name!r} holds {format_amount(payer.balance, decimals=decimals)}"
-            f" {self._token.symbol}, {format_amount(value, decimals=decimals)} is needed",
-            hint=f"it lacks {format_amount(value - payer.balance, decimals=decimals)}",
-        )
 
     def _row(self, request: Request, outcome: Outcome) -> EntryRow:
         encode = self._store.uint256
@@ -313,7 +295,7 @@ def post(
         outcomes = poster.enter(requests)
         poster.close()
     return [
-        _posted(token, record, request, outcome)
+        to_posted(token, record, request, outcome)
         for record, request, outcome in zip(records, requests, outcomes, strict=True)
         if outcome is not None
     ]
@@ -361,7 +343,7 @@ def post_each(
             poster.close()
             for index, request, outcome in zip(good, requests, outcomes, strict=True):
                 if outcome is not None:
-                    results[index] = _posted(token, records[index], request, outcome)
+                    results[index] = to_posted(token, records[index], request, outcome)
     return [result for result in results if result is not None]
 
 
@@ -374,7 +356,8 @@ def _fault(record: Record) -> TokenLedgerError | None:
     return None
 
 
-def _posted(token: StoredToken, record: Record, request: Request, outcome: Outcome) -> Posted:
+def to_posted(token: StoredToken, record: Record, request: Request, outcome: Outcome) -> Posted:
+    """Return what a caller is told of a posting."""
     return Posted(
         id=outcome.id,
         entry_no=outcome.entry_no,

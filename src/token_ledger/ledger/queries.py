@@ -6,9 +6,10 @@ stays good however many entries come after it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Connection, Row, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, select, union_all
 from sqlalchemy.sql import Select
 
 from token_ledger.core.parse import format_amount, parse_account_id
@@ -16,6 +17,9 @@ from token_ledger.errors import UnknownAccountError, UnknownEntryError, UsageErr
 from token_ledger.ledger import schema
 from token_ledger.ledger.accounts import check_limit, parse_cursor
 from token_ledger.ledger.tokens import StoredToken
+
+OFFSET_MAX = 100_000
+"""A history is skipped by reading it: further back only a cursor leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,11 @@ def get_entry(connection: Connection, token: StoredToken, entry_id: bytes) -> St
     return _entry(row, token)
 
 
+def get_entry_by_number(connection: Connection, token: StoredToken, entry_no: int) -> StoredEntry:
+    """Return an entry that is known to be there."""
+    return _entry(connection.execute(_entries().where(_ENTRY.c.entry_no == entry_no)).one(), token)
+
+
 def get_statement(
     connection: Connection,
     token: StoredToken,
@@ -146,27 +155,61 @@ def get_statement(
     ).scalar()
     if number is None:
         raise UnknownAccountError(f"no account {account_id!r}", hint="create it first")
+    conditions: list[ColumnElement[bool]] = []
+    if cursor is not None:
+        conditions.append(_ENTRY.c.entry_no < parse_cursor(cursor))
+    if since is not None:
+        conditions.append(_ENTRY.c.timestamp >= since)
+    rows = _newest(connection, token, number, conditions, size + 1)
+    page = tuple(_entry(row, token) for row in rows[:size])
+    return StatementPage(page, str(page[-1].entry_no) if len(rows) > size else None)
+
+
+def get_history(
+    connection: Connection, token: StoredToken, account_id: str, *, limit: int, offset: int
+) -> list[StoredEntry]:
+    """Return entries of an account, the last posted first, after `offset` newer ones."""
+    parse_account_id(account_id)
+    size = check_limit(limit)
+    if isinstance(offset, bool) or not 0 <= offset <= OFFSET_MAX:
+        raise UsageError(
+            f"offset {offset} is out of range", hint=f"0 to {OFFSET_MAX}; or use a cursor"
+        )
+    number = connection.execute(
+        select(schema.accounts.c.account_no).where(schema.accounts.c.account_id == account_id)
+    ).scalar()
+    if number is None:
+        return []
+    rows = _newest(connection, token, number, [], size, offset=offset)
+    return [_entry(row, token) for row in rows]
+
+
+def _newest(
+    connection: Connection,
+    token: StoredToken,
+    number: int,
+    conditions: Sequence[ColumnElement[bool]],
+    count: int,
+    *,
+    offset: int = 0,
+) -> Sequence[Row[tuple[object, ...]]]:
+    """Return the newest entries of an account that meet the conditions."""
     sides = []
     for side in (_ENTRY.c.from_account, _ENTRY.c.to_account):
         numbers = select(_ENTRY.c.entry_no).where(
-            _ENTRY.c.token_no == token.token_no, side == number
+            _ENTRY.c.token_no == token.token_no, side == number, *conditions
         )
-        if cursor is not None:
-            numbers = numbers.where(_ENTRY.c.entry_no < parse_cursor(cursor))
-        if since is not None:
-            numbers = numbers.where(_ENTRY.c.timestamp >= since)
         # Each side reads its own index from the end: a page costs the same whatever the history.
-        newest = numbers.order_by(_ENTRY.c.entry_no.desc()).limit(size + 1).subquery()
+        newest = numbers.order_by(_ENTRY.c.entry_no.desc()).limit(offset + count).subquery()
         sides.append(select(newest.c.entry_no))
     wanted = union_all(*sides).subquery()
-    rows = connection.execute(
+    return connection.execute(
         _entries()
         .join(wanted, wanted.c.entry_no == _ENTRY.c.entry_no)
         .order_by(_ENTRY.c.entry_no.desc())
-        .limit(size + 1)
+        .limit(count)
+        .offset(offset)
     ).all()
-    page = tuple(_entry(row, token) for row in rows[:size])
-    return StatementPage(page, str(page[-1].entry_no) if len(rows) > size else None)
 
 
 def get_supply(connection: Connection, token: StoredToken) -> Supply:

@@ -5,12 +5,13 @@ Everything about a posting that can be known without a balance. Asks no database
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, NotRequired, Required, TypedDict
 
 from token_ledger.core.entry import RecordHasher, TextFields
 from token_ledger.core.parse import (
@@ -23,9 +24,20 @@ from token_ledger.core.parse import (
     parse_text,
 )
 from token_ledger.core.types import Record, Texts
-from token_ledger.errors import MetadataError, SelfTransferError, TimestampError
+from token_ledger.errors import HoldError, MetadataError, SelfTransferError, TimestampError
 from token_ledger.ledger.accounts import Known
 from token_ledger.ledger.tokens import StoredToken
+
+
+class Words(TypedDict, total=False):
+    """What a posting says beside sides and amount."""
+
+    reason: Required[str]
+    idempotency_key: NotRequired[str | None]
+    reference: NotRequired[tuple[str, str] | None]
+    memo: NotRequired[str]
+    metadata: NotRequired[Any]
+    timestamp: NotRequired[str | dt.datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,10 @@ def check_texts(texts: Texts) -> None:
 class Requests:
     """Turns records into requests: keys into nonces, texts into refs, both into ids."""
 
-    def __init__(self, context: PostingContext, token: StoredToken) -> None:
+    def __init__(
+        self, context: PostingContext, token: StoredToken, *, escrow: bool = False
+    ) -> None:
+        self._escrow = escrow or context.imported
         self._hashes = RecordHasher(context.secret, token.uid).hashes
 
     def make(self, record: Record, known: Mapping[str, Known]) -> Request:
@@ -132,5 +147,7 @@ class Requests:
         key: str,
     ) -> Request:
         """Return the request of checked words: `make` for a million of them."""
+        if (payer[2] is not None or payee[2] is not None) and not self._escrow:
+            raise HoldError("an escrow account moves by holds alone", hint="capture or release")
         nonce, ref, entry_id = self._hashes(payer[1], payee[1], value, key, texts)
         return Request(payer[0], payee[0], value, timestamp, *texts, key, nonce, ref, entry_id)

@@ -13,9 +13,14 @@ from token_ledger.ledger.engine import translated
 from token_ledger.ledger.schema import VERSION_TABLE, metadata
 
 UPDATED: dict[str, tuple[str, ...]] = {
-    "token_accounts": ("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
+    "token_accounts": (
+        *("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
+        *("frozen_at", "closed_at", "balance_max", "spend_max", "spend_period"),
+        *("window_start", "window_spent"),
+    ),
+    "token_holds": ("remaining", "captured", "released_at", "updated_at"),
     "token_supply": ("total_supply", "total_minted", "total_burned", "updated_at"),
-    "tokens": ("canonical_chain_id", "closing_at", "finalized_at"),
+    "tokens": ("canonical_chain_id", "closing_at", "finalized_at", "balance_max"),
     "chain_contracts": ("token_no", "block_number", "tx_hash", "code_hash"),
     "chain_cursors": ("next_block", "last_block_hash", "updated_at"),
     "chain_transfers": ("seq",),

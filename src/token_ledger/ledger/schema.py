@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0005"
 """The migration that this release reads and writes."""
 
 VERSION_TABLE = "token_ledger_version"
@@ -117,6 +117,7 @@ tokens = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("closing_at", BigInteger),
     Column("finalized_at", BigInteger),
+    Column("balance_max", Uint256()),  # of every account without one of its own
 )
 
 token_supply = Table(
@@ -137,6 +138,7 @@ accounts = Table(
     Column("address", Address(), nullable=False),
     Column("derived", Boolean(create_constraint=False), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("escrow_of", BigInteger, ForeignKey("accounts.account_no")),  # whose holds it keeps
 )
 
 token_accounts = Table(
@@ -150,6 +152,13 @@ token_accounts = Table(
     Column("total_staked", Uint256(), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("frozen_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("balance_max", Uint256()),
+    Column("spend_max", Uint256()),  # in each period of spend_period microseconds
+    Column("spend_period", BigInteger),
+    Column("window_start", BigInteger),  # of the period in which window_spent was spent
+    Column("window_spent", Uint256()),
 )
 
 token_ledger = Table(
@@ -176,6 +185,37 @@ token_ledger = Table(
     Column("supply_after", Uint256()),  # set on mints and burns alone
     Column("created_at", BigInteger, nullable=False),
     Column("redacted_at", BigInteger),
+)
+
+token_requests = Table(  # of verbs that are more than one entry's words
+    "token_requests",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("nonce", Hash32(), primary_key=True),
+    Column("digest", Hash32(), nullable=False),
+    Column("entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), nullable=False),
+)
+
+token_reversals = Table(
+    "token_reversals",
+    metadata,
+    Column("entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), primary_key=True),
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), nullable=False),
+    Column("reversed_entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), nullable=False),
+)
+
+token_holds = Table(
+    "token_holds",
+    metadata,
+    Column("entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), primary_key=True),
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), nullable=False),
+    Column("holder_no", BigInteger, ForeignKey("accounts.account_no"), nullable=False),
+    Column("value", Uint256(), nullable=False),
+    Column("remaining", Uint256(), nullable=False),
+    Column("captured", Uint256(), nullable=False),
+    Column("expires_at", BigInteger),
+    Column("released_at", BigInteger),
+    Column("updated_at", BigInteger, nullable=False),
 )
 
 token_batches = Table(

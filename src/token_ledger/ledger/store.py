@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -30,8 +30,33 @@ EntryRow = tuple[Any, ...]
 PriorRow = tuple[bytes, int, bytes, int, int | None, int | None, int | None]
 """nonce, entry_no, id, timestamp, balance_after_from, balance_after_to, supply_after."""
 
-AccountRow = tuple[int, int, int, int, int]
-"""account_no, balance, total_earned, total_spent, updated_at."""
+
+class AccountRow(NamedTuple):
+    """A locked account: its figures, and what it may do."""
+
+    number: int
+    balance: int = 0
+    earned: int = 0
+    spent: int = 0
+    staked: int = 0
+    updated_at: int = 0
+    frozen_at: int | None = None
+    closed_at: int | None = None
+    balance_max: int | None = None
+    spend_max: int | None = None
+    spend_period: int | None = None
+    window_start: int | None = None
+    window_spent: int | None = None
+
+
+ChangedRow = tuple[int, int, int, int, int, int, int | None, int | None]
+"""account_no, balance, earned, spent, staked, updated_at, window_start, window_spent."""
+
+_ACCOUNT = (
+    "account_no, balance, total_earned, total_spent, total_staked, updated_at, frozen_at,"
+    " closed_at, balance_max, spend_max, spend_period, window_start, window_spent"
+)
+_NUMBERS = frozenset({1, 2, 3, 4, 8, 9, 12})  # the places of 256-bit numbers in it
 
 _LOOKUP_SIZE = 500
 _PG_CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -51,6 +76,7 @@ class Store(ABC):
         self.connection = connection
         self.token_no = token_no
         self.closing_at: int | None = None  # known once `reserve` has looked
+        self.balance_max: int | None = None  # of accounts without their own, as well
 
     @staticmethod
     @abstractmethod
@@ -69,6 +95,10 @@ class Store(ABC):
         """Lock the supply, after the accounts; return it, total minted and total burned."""
 
     @abstractmethod
+    def now(self) -> int:
+        """Return the database's time in microseconds, not that of the transaction's begin."""
+
+    @abstractmethod
     def find(self, nonces: Sequence[bytes]) -> list[PriorRow]:
         """Return the entries that bear one of these nonces."""
 
@@ -84,7 +114,7 @@ class Store(ABC):
         """Insert entries."""
 
     @abstractmethod
-    def update_accounts(self, rows: Sequence[AccountRow]) -> None:
+    def update_accounts(self, rows: Sequence[ChangedRow]) -> None:
         """Write balances, cumulative figures and updated_at."""
 
     @abstractmethod
@@ -111,19 +141,23 @@ class SqliteStore(Store):
         zero, wide_zero = bytes(UINT256_BYTES), bytes(WIDE_BYTES)
         for part in chunks(sorted(numbers), _LOOKUP_SIZE):
             found = self.connection.exec_driver_sql(
-                "SELECT account_no, balance, total_earned, total_spent, updated_at"
+                f"SELECT {_ACCOUNT}"
                 f" FROM token_accounts WHERE token_no = ? AND account_no IN ({_marks(part)})",
                 (self.token_no, *part),
             ).all()
-            read = int.from_bytes
-            rows += [(n, read(b), read(e), read(s), u) for n, b, e, s, u in found]
+            rows += [
+                AccountRow._make(_read_blob(v) if i in _NUMBERS else v for i, v in enumerate(row))
+                for row in found
+            ]
             missing = sorted(set(part).difference(row[0] for row in found))
             if missing:
                 self.connection.exec_driver_sql(
-                    "INSERT INTO token_accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO token_accounts (token_no, account_no, balance, total_earned,"
+                    " total_spent, total_staked, created_at, updated_at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [(self.token_no, n, zero, wide_zero, wide_zero, zero, at, at) for n in missing],
                 )
-                rows += [(n, 0, 0, 0, 0) for n in missing]
+                rows += [AccountRow(n) for n in missing]
         return rows
 
     def lock_supply(self) -> tuple[int, int, int]:
@@ -134,6 +168,10 @@ class SqliteStore(Store):
         ).one()
         read = int.from_bytes
         return read(row[0]), read(row[1]), read(row[2])
+
+    def now(self) -> int:
+        """Return this machine's time."""
+        return _clock()
 
     def find(self, nonces: Sequence[bytes]) -> list[PriorRow]:
         """Return the entries that bear one of these nonces."""
@@ -150,11 +188,13 @@ class SqliteStore(Store):
 
     def reserve(self, count: int) -> tuple[Sequence[int], int]:
         """Return the numbers after the highest one, and this machine's time."""
-        highest, self.closing_at = self.connection.exec_driver_sql(
+        highest, self.closing_at, most = self.connection.exec_driver_sql(
             "SELECT coalesce(max(entry_no), 0),"
-            " (SELECT closing_at FROM tokens WHERE token_no = ?) FROM token_ledger",
-            (self.token_no,),
+            " (SELECT closing_at FROM tokens WHERE token_no = ?),"
+            " (SELECT balance_max FROM tokens WHERE token_no = ?) FROM token_ledger",
+            (self.token_no, self.token_no),
         ).one()
+        self.balance_max = _read_blob(most)
         return range(highest + 1, highest + 1 + count), _clock()
 
     def insert(self, rows: Sequence[EntryRow]) -> None:
@@ -166,15 +206,19 @@ class SqliteStore(Store):
         if whole < len(rows):
             self.connection.exec_driver_sql(self._INSERT + self._ROW, list(rows[whole:]))
 
-    def update_accounts(self, rows: Sequence[AccountRow]) -> None:
+    def update_accounts(self, rows: Sequence[ChangedRow]) -> None:
         """Write balances, one prepared statement for all."""
         if rows:
             self.connection.exec_driver_sql(
                 "UPDATE token_accounts SET balance = ?, total_earned = ?, total_spent = ?,"
-                " updated_at = ? WHERE token_no = ? AND account_no = ?",
+                " total_staked = ?, updated_at = ?, window_start = ?, window_spent = ?"
+                " WHERE token_no = ? AND account_no = ?",
                 [
-                    (_blob(balance), _wide(earned), _wide(spent), at, self.token_no, number)
-                    for number, balance, earned, spent, at in rows
+                    (
+                        *(_blob(row[1]), _wide(row[2]), _wide(row[3]), _blob(row[4]), *row[5:7]),
+                        *(None if row[7] is None else _blob(row[7]), self.token_no, row[0]),
+                    )
+                    for row in rows
                 ],
             )
 
@@ -214,12 +258,15 @@ class PostgresStore(Store):
 
     def _lock(self, numbers: Sequence[int]) -> list[AccountRow]:
         found = self.connection.exec_driver_sql(
-            "SELECT account_no, balance, total_earned, total_spent, updated_at"
+            f"SELECT {_ACCOUNT}"
             " FROM token_accounts WHERE token_no = %s AND account_no = ANY(%s::bigint[])"
             " ORDER BY account_no FOR NO KEY UPDATE",
             (self.token_no, list(numbers)),
         )
-        return [(n, int(b), int(e), int(s), u) for n, b, e, s, u in found]
+        return [
+            AccountRow._make(_read_decimal(v) if i in _NUMBERS else v for i, v in enumerate(row))
+            for row in found
+        ]
 
     def lock_supply(self) -> tuple[int, int, int]:
         """Lock the supply's one row."""
@@ -229,6 +276,10 @@ class PostgresStore(Store):
             (self.token_no,),
         ).one()
         return int(row[0]), int(row[1]), int(row[2])
+
+    def now(self) -> int:
+        """Return the server's time."""
+        return int(self.connection.exec_driver_sql(f"SELECT {_PG_CLOCK}").scalar_one())
 
     def find(self, nonces: Sequence[bytes]) -> list[PriorRow]:
         """Return the entries that bear one of these nonces."""
@@ -250,10 +301,11 @@ class PostgresStore(Store):
         self.connection.exec_driver_sql("SELECT pg_advisory_xact_lock_shared(%s)", (WRITERS_LOCK,))
         found = self.connection.exec_driver_sql(
             f"SELECT nextval('token_ledger_entry_no'), {_PG_CLOCK},"
-            " (SELECT closing_at FROM tokens WHERE token_no = %s) FROM generate_series(1, %s)",
-            (self.token_no, count),
+            " (SELECT closing_at FROM tokens WHERE token_no = %s),"
+            " (SELECT balance_max FROM tokens WHERE token_no = %s) FROM generate_series(1, %s)",
+            (self.token_no, self.token_no, count),
         ).all()
-        self.closing_at = found[-1][2]
+        self.closing_at, self.balance_max = found[-1][2], _read_decimal(found[-1][3])
         return [row[0] for row in found], found[-1][1]
 
     def insert(self, rows: Sequence[EntryRow]) -> None:
@@ -276,22 +328,24 @@ class PostgresStore(Store):
             for row in rows:
                 write_row(row)
 
-    def update_accounts(self, rows: Sequence[AccountRow]) -> None:
+    def update_accounts(self, rows: Sequence[ChangedRow]) -> None:
         """Write balances, one statement for all."""
         if not rows:
             return
-        numbers, balances, earned, spent, at = zip(*rows, strict=True)
+        numbers, *figures, at, starts, spent = zip(*rows, strict=True)
         self.connection.exec_driver_sql(
             "UPDATE token_accounts t SET balance = v.b, total_earned = v.e, total_spent = v.s,"
-            " updated_at = v.u FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[],"
-            " %s::numeric[], %s::bigint[]) AS v (n, b, e, s, u)"
+            " total_staked = v.k, updated_at = v.u, window_start = v.w, window_spent = v.x"
+            " FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::numeric[],"
+            " %s::numeric[], %s::bigint[], %s::bigint[], %s::numeric[])"
+            " AS v (n, b, e, s, k, u, w, x)"
             " WHERE t.token_no = %s AND t.account_no = v.n",
             (
                 list(numbers),
-                [Decimal(n) for n in balances],
-                [Decimal(n) for n in earned],
-                [Decimal(n) for n in spent],
+                *([Decimal(n) for n in column] for column in figures),
                 list(at),
+                list(starts),
+                [None if n is None else Decimal(n) for n in spent],
                 self.token_no,
             ),
         )

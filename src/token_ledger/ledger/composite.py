@@ -1,0 +1,133 @@
+"""Requests that are more than the words of one entry: reversals, holds, captures, releases.
+
+A repeat of such a request is judged on verb, arguments and key, because the entry alone does not
+say what was asked for ("all that is left"). The entry bears the request's key; entries that a
+request brings along bear keys derived from it. Runs in its callers' transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from token_ledger.core.entry import entry_nonce
+from token_ledger.core.hashing import encode_tuple, keccak
+from token_ledger.core.parse import canonical_metadata, parse_key
+from token_ledger.core.types import SYSTEM, Record
+from token_ledger.errors import KeyConflictError
+from token_ledger.ledger import accounts, queries, schema
+from token_ledger.ledger.balances import NOTHING, Waived
+from token_ledger.ledger.posting import Posted, Poster, to_posted
+from token_ledger.ledger.requests import PostingContext, Requests, check_record, fresh_key
+from token_ledger.ledger.store import open_store
+from token_ledger.ledger.tokens import StoredToken
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a verb works: the transaction, the ledger's words, and the token."""
+
+    connection: Connection
+    context: PostingContext
+    token: StoredToken
+
+
+def derived_key(context: PostingContext, entry_id: bytes, what: str) -> str:
+    """Return the key of an entry that another one brings along: nobody can take it before."""
+    return f"{what}:{keccak(encode_tuple(context.secret, entry_id, what)).hex()}"
+
+
+class Composite:
+    """One such request."""
+
+    def __init__(self, desk: Desk, verb: str, key: str | None, arguments: Sequence[Any]) -> None:
+        self.desk = desk
+        self.key = fresh_key() if key is None else parse_key(key)
+        self._nonce = entry_nonce(desk.context.secret, self.key)
+        words = canonical_metadata([verb, *arguments])
+        self._digest = keccak(encode_tuple(desk.context.secret, words))
+
+    def prior(self) -> Posted | None:
+        """Return what it became if it was made before. Raises KeyConflictError for another one."""
+        table = schema.token_requests.c
+        row = self.desk.connection.execute(
+            select(table.digest, table.entry_no).where(
+                table.token_no == self.desk.token.token_no, table.nonce == self._nonce
+            )
+        ).first()
+        if row is None:
+            return None
+        if bytes(row.digest) != self._digest:
+            raise self._conflict()
+        return prior_posted(self.desk, row.entry_no, self.key)
+
+    def post(self, poster: Poster, record: Record, *, waived: Waived = NOTHING) -> Posted:
+        """Post the request's entry, whose accounts are locked, and remember the request."""
+        desk = self.desk
+        posted = post_inside(desk, poster, record, waived=waived)
+        if posted.repeated:  # an entry of the same words that was not asked for so
+            raise self._conflict()
+        desk.connection.execute(
+            insert(schema.token_requests).values(
+                token_no=desk.token.token_no,
+                nonce=self._nonce,
+                digest=self._digest,
+                entry_no=posted.entry_no,
+            )
+        )
+        return posted
+
+    def _conflict(self) -> KeyConflictError:
+        return KeyConflictError(
+            f"the key {self.key[:100]!r} belongs to another request",
+            hint="a new request needs a new key",
+        )
+
+
+def lock(desk: Desk, names: set[str]) -> Poster:
+    """Return a poster that has locked these accounts, and the supply if `system` is among them."""
+    known = accounts.resolve(desk.connection, names)
+    poster = Poster(desk.connection, desk.context, desk.token)
+    poster.lock({known[name].number: name for name in names}, supply=SYSTEM in names)
+    return poster
+
+
+def post_inside(desk: Desk, poster: Poster, record: Record, *, waived: Waived) -> Posted:
+    """Post one record, escrow accounts included, with the poster that locked its accounts."""
+    check_record(record)
+    known = accounts.resolve(desk.connection, [record.from_account, record.to_account])
+    request = Requests(desk.context, desk.token, escrow=True).make(record, known)
+    (outcome,) = poster.enter([request], waived=waived)
+    poster.write()  # what links to the entry comes after it
+    assert outcome is not None, "nobody asked to go on without it"
+    return to_posted(desk.token, record, request, outcome)
+
+
+def unposted(desk: Desk, records: Sequence[Record]) -> list[Record]:
+    """Return those of the records, each with a key, whose key no entry has yet."""
+    secret = desk.context.secret
+    nonces = [entry_nonce(secret, record.idempotency_key or "") for record in records]
+    known = {row[0] for row in open_store(desk.connection, desk.token.token_no).find(nonces)}
+    return [r for r, nonce in zip(records, nonces, strict=True) if nonce not in known]
+
+
+def prior_posted(desk: Desk, entry_no: int, key: str) -> Posted:
+    """Return an entry of the ledger as the repeated result that it is."""
+    entry = queries.get_entry_by_number(desk.connection, desk.token, entry_no)
+    return Posted(
+        id=entry.id,
+        entry_no=entry.entry_no,
+        timestamp=entry.timestamp,
+        from_account=entry.from_account,
+        to_account=entry.to_account,
+        value=entry.value,
+        decimals=entry.decimals,
+        balance_after_from=entry.balance_after_from,
+        balance_after_to=entry.balance_after_to,
+        supply_after=entry.supply_after,
+        idempotency_key=key,
+        repeated=True,
+    )

@@ -1,0 +1,148 @@
+"""The verbs that applications know from their own ledgers: credit, debit, spend, endow, look back.
+
+Each is one of `Ledger`'s methods and comes down to entries through `posting`. Opens transactions
+through the ledger it is a part of, and queries nothing itself.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeVar, Unpack
+
+from sqlalchemy import Connection
+
+from token_ledger.core.parse import Amount, parse_account_id, parse_amount
+from token_ledger.core.types import SYSTEM, Record, Texts
+from token_ledger.ledger import accounts, posting, queries
+from token_ledger.ledger.composite import Desk, unposted
+from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.queries import StoredEntry
+from token_ledger.ledger.requests import PostingContext, Words
+from token_ledger.ledger.tokens import StoredToken
+
+T = TypeVar("T")
+_SEED_RUN = 500
+
+
+class Verbs(ABC):
+    """What `Ledger` gets from this module, and what it gives for it."""
+
+    @property
+    @abstractmethod
+    def token(self) -> StoredToken:
+        """The token that is meant."""
+
+    @property
+    @abstractmethod
+    def context(self) -> PostingContext:
+        """What posting needs of this ledger."""
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Connection]:
+        """Yield a connection for reading."""
+
+    @abstractmethod
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, run in one write transaction."""
+
+    @abstractmethod
+    def now(self) -> int:
+        """Return the ledger's time, microseconds since the epoch."""
+
+    @abstractmethod
+    def get_account(self, account_id: str) -> accounts.Account:
+        """Return an account."""
+
+    @abstractmethod
+    def record(
+        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
+    ) -> Record:
+        """Return the record of a posting in human units."""
+
+    # --- postings -------------------------------------------------------------------------
+
+    def credit(
+        self,
+        account_id: str,
+        amount: Amount,
+        *,
+        create_account: bool = False,
+        **words: Unpack[Words],
+    ) -> Posted:
+        """Issue an amount to an account, as `mint` does, and make the account if it may be missing.
+
+        The account and the entry land together or not at all. Raises what `mint` raises.
+        """
+        parse_account_id(account_id)
+        record, token = self.record(SYSTEM, account_id, amount, **words), self.token
+
+        def work(connection: Connection) -> Posted:
+            if create_account:
+                accounts.create_account(
+                    connection, self.context, account_id, address=None, exist_ok=True
+                )
+            return posting.post(connection, self.context, token, [record])[0]
+
+        return self.run(work)
+
+    def debit(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Take an amount back from an account, as `burn` does."""
+        return self.spend(account_id, amount, **words)
+
+    def spend(
+        self, account_id: str, amount: Amount, *, to: str = SYSTEM, **words: Unpack[Words]
+    ) -> Posted:
+        """Let an account pay: to `to`, or to the issuer where nobody is named.
+
+        Of two that spend the same money at once exactly one succeeds; the other raises
+        InsufficientBalanceError.
+        """
+        parse_account_id(account_id)
+        parse_account_id(to, allow_system=True)
+        record, token = self.record(account_id, to, amount, **words), self.token
+        return self.run(lambda c: posting.post(c, self.context, token, [record])[0])
+
+    def seed_accounts(self, amount: Amount, *, reason: str = "endow") -> int:
+        """Endow every account that was never endowed; return how many were now.
+
+        Each gets `amount` (human units) under the key `endow:ID`, which is also the key of
+        `create_account(initial_balance=…)`: nobody is endowed twice, by whichever way and whatever
+        the amount was. In transactions of 500 accounts: interrupted, it is run again.
+        """
+        token = self.token
+        value = parse_amount(amount, decimals=token.decimals)
+        seeded, cursor = 0, "0"
+
+        def work(connection: Connection) -> tuple[int, str | None]:
+            page, following = accounts.list_accounts(
+                connection, token, limit=_SEED_RUN, cursor=cursor
+            )
+            records = [
+                Record(SYSTEM, a.account_id, value, Texts(reason=reason), f"endow:{a.account_id}")
+                for a in page
+                if not a.escrow and a.closed_at is None
+            ]
+            fresh = unposted(Desk(connection, self.context, token), records)
+            return len(posting.post(connection, self.context, token, fresh)), following
+
+        while True:
+            count, following = self.run(work)
+            seeded += count
+            if following is None:
+                return seeded
+            cursor = following
+
+    # --- questions ------------------------------------------------------------------------
+
+    def get_history(self, account_id: str, limit: int = 50, offset: int = 0) -> list[StoredEntry]:
+        """Return entries of an account, the last posted first, after skipping `offset` of them.
+
+        Empty for an account that does not exist. A page costs what lies before it: to read far
+        back, or while entries come in, use `get_statement` and its cursor. Raises UsageError for a
+        limit or an offset out of range.
+        """
+        token = self.token
+        with self.read() as connection:
+            return queries.get_history(connection, token, account_id, limit=limit, offset=offset)

@@ -1,0 +1,86 @@
+"""The verbs of applications: credit, debit, spend, seed_accounts, get_history, on both engines."""
+
+from __future__ import annotations
+
+import pytest
+
+from token_ledger.errors import (
+    InsufficientBalanceError,
+    KeyConflictError,
+    UnknownAccountError,
+    UsageError,
+)
+from token_ledger.ledger import Ledger
+
+ONE = 10**18
+
+
+def test_credit_may_make_the_account(ledger: Ledger) -> None:
+    """A missing account is an error, unless credit is told to make it; then both land at once."""
+    with pytest.raises(UnknownAccountError):
+        ledger.credit("dora", 5, reason="gift", idempotency_key="k")
+    made = ledger.credit("dora", 5, reason="gift", idempotency_key="k", create_account=True)
+    again = ledger.credit("dora", 5, reason="gift", idempotency_key="k", create_account=True)
+    assert (5 * ONE, False, True) == (made.balance_after_to, made.repeated, again.repeated)
+    assert made.id == again.id
+
+
+def test_a_refused_credit_makes_no_account(ledger: Ledger) -> None:
+    """Account and entry land together or not at all."""
+    ledger.credit("alice", 1, reason="x", idempotency_key="k")
+    with pytest.raises(KeyConflictError):
+        ledger.credit("dora", 1, reason="x", idempotency_key="k", create_account=True)
+    with pytest.raises(UnknownAccountError):
+        ledger.get_account("dora")
+
+
+def test_spend_and_debit(ledger: Ledger) -> None:
+    """Spending pays an account or the issuer; debit is a burn; neither goes below zero."""
+    paid = ledger.spend("alice", 30, to="bob", reason="shop", idempotency_key="s1")
+    assert (70 * ONE, 80 * ONE) == (paid.balance_after_from, paid.balance_after_to)
+    assert 60 * ONE == ledger.spend("alice", 10, reason="fee").balance_after_from
+    assert 140 * ONE == ledger.get_total_supply()
+    assert 0 == ledger.debit("alice", 60, reason="out").balance_after_from
+    for verb in (ledger.spend, ledger.debit):
+        with pytest.raises(InsufficientBalanceError):
+            verb("alice", 1, reason="out")
+
+
+def test_debit_and_credit_are_burn_and_mint(ledger: Ledger) -> None:
+    """The names mean the same request: the key of the one is a repeat of the other."""
+    minted = ledger.mint("alice", 1, reason="x", idempotency_key="m")
+    assert ledger.credit("alice", 1, reason="x", idempotency_key="m").repeated
+    ledger.burn("alice", 1, reason="x", idempotency_key="b")
+    assert ledger.debit("alice", 1, reason="x", idempotency_key="b").repeated
+    assert minted.idempotency_key == "m"
+
+
+def test_everybody_is_endowed_once(ledger: Ledger) -> None:
+    """Seeding endows those that never were, whatever they hold, and again changes nothing."""
+    for name in ("agent-1", "agent-2"):
+        ledger.create_account(name)
+    ledger.mint("carol", 3, reason="gift")
+    assert 3 == ledger.seed_accounts(1000)
+    assert 0 == ledger.seed_accounts(1000)
+    assert 0 == ledger.seed_accounts(5)
+    assert (1003 * ONE, 100 * ONE) == (ledger.get_balance("carol"), ledger.get_balance("alice"))
+    ledger.create_account("agent-1", initial_balance=1000, exist_ok=True)
+    assert 1000 * ONE == ledger.get_balance("agent-1")
+
+
+def test_history_by_limit_and_offset(ledger: Ledger) -> None:
+    """Every slice of the history is that slice of all of it, the newest first."""
+    for number in range(9):
+        sides = ("alice", "bob") if number % 3 else ("bob", "alice")
+        ledger.transfer(*sides, 1, reason=f"r{number}")
+    whole = [entry.entry_no for entry in ledger.get_history("alice")]
+    assert sorted(whole, reverse=True) == whole
+    assert 10 == len(whole)
+    for offset in range(12):
+        for limit in (1, 4, 10):
+            page = ledger.get_history("alice", limit=limit, offset=offset)
+            assert whole[offset : offset + limit] == [entry.entry_no for entry in page]
+    assert [] == ledger.get_history("nobody")
+    for limit, offset in ((0, 0), (1, -1), (1, 10**6)):
+        with pytest.raises(UsageError):
+            ledger.get_history("alice", limit, offset)
