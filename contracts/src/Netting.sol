@@ -64,8 +64,8 @@ library Netting {
         // table.
         assembly {
             // Functions share these words: `ref` and `at` point at a row's references and value in
-            // the calldata, `end` behind the last row's value; `size` is bytes per value, `step` bits
-            // per row of references; `table` is the end of the table, where two words serve as
+            // the calldata, `end` behind the last row's value; `size` is bytes per value, `step`
+            // bits per row of references; `table` is the end of the table, where two words serve as
             // scratch. A row's references lie at the top of a word, hence the shifts.
 
             // Read every account's balance; the zero address, if there, comes first.

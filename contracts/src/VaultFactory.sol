@@ -36,7 +36,9 @@ contract VaultFactory is IVaultFactory, EIP712 {
             revert InvalidSignature(operator, digest);
         }
 
-        Clones.cloneDeterministicWithImmutableArgs(implementation, abi.encodePacked(operator), salt);
+        Clones.cloneDeterministicWithImmutableArgs(
+            implementation, abi.encodePacked(operator), salt
+        );
         Vault(payable(vault)).initialize(owner);
         emit VaultClaimed(vault, operator, owner, salt);
     }

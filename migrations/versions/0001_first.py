@@ -283,8 +283,7 @@ def chain_tables(d: Dialect) -> list[str]:
             {d.hash32("block_hash")}, {d.count("log_index")},
             {d.count("block_number")},
             {d.hash32("tx_hash")},
-            {d.count("number", least=1)},
-            {d.hash32("digest")}, {d.hash32("entries_root")},
+            {d.count("number", least=1)}, {d.hash32("digest")}, {d.hash32("entries_root")},
             {d.count("first_seq")}, {d.count("count", least=1)},
             PRIMARY KEY (contract_no, block_hash, log_index)
         ){d.table_end}""",

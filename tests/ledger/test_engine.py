@@ -176,7 +176,7 @@ def test_identity_of_the_wrong_size_is_refused(terms: dict, sqlite_url: str) -> 
     """An operator has 20 bytes that are not zero, a ledger uid 32; nothing is half made."""
     with pytest.raises(UsageError):
         Ledger.create(sqlite_url, **terms)
-    with pytest.raises(SchemaVersionError):
+    with pytest.raises(DatabaseError):
         Ledger.open(sqlite_url)
 
 
