@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import func, select, text
 from tests import books
 from tests.chain.log_node import LogChain, make_log
 
+from token_ledger.chain.rpc import Rpc
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, mirror
 from token_ledger.ledger.schema import chain_batches, chain_blocks, chain_transfers
@@ -97,6 +99,15 @@ def in_dialect(statement: str, *, sqlite: bool) -> str:
 
     written = re.sub(r"NUM\((\d+)\)", number, statement)
     return written if sqlite else written.replace("X'", r"'\x")
+
+
+def mined(rpc: Rpc, tx_hash: str) -> dict[str, Any]:
+    """Return the receipt of a transaction that a node has just taken, once it is mined."""
+    deadline = time.monotonic() + 30
+    while (receipt := rpc.call("eth_getTransactionReceipt", [tx_hash])) is None:
+        assert time.monotonic() < deadline, "the node does not mine"
+        time.sleep(0.01)
+    return dict(receipt)
 
 
 def found(result: ReconcileResult) -> list[str]:

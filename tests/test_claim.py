@@ -15,6 +15,7 @@ from eth_abi import encode as abi_encode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from tests import books
+from tests.onchain import mined
 
 from token_ledger.chain.anvil import Anvil
 from token_ledger.chain.contracts import balance_of_calldata, selector
@@ -83,7 +84,7 @@ def test_migrated_tokens_move_out_of_a_claimed_vault(ledger: Ledger, url: str) -
             rpc.call("anvil_impersonateAccount", [hex_data(sender)])
             tx = {"from": hex_data(sender), "to": hex_data(vault), "data": hex_data(data)}
             tx_hash = rpc.call("eth_sendTransaction", [tx | {"gas": hex(300_000)}])
-            receipt = rpc.call("eth_getTransactionReceipt", [tx_hash])
+            receipt = mined(rpc, tx_hash)
             assert (sender == OWNER_ADDRESS) == (receipt["status"] == "0x1")
         balance = call_contract(rpc, contract, balance_of_calldata(target))
         assert 40 * 10**18 == int.from_bytes(balance, "big")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests import books
-from tests.onchain import ENTRIES, books_of, contract_of, copy_of
+from tests.onchain import ENTRIES, books_of, contract_of, copy_of, mined
 
 from token_ledger.chain import contracts
 from token_ledger.chain.rpc import Rpc, hex_data
@@ -35,7 +35,7 @@ def send(url: str, data: bytes, to: bytes | None = None) -> str | None:
         if to is not None:
             call["to"] = hex_data(to)
         sent = rpc.call("eth_sendTransaction", [call | {"gas": hex(12_000_000)}])
-        receipt = rpc.call("eth_getTransactionReceipt", [sent])
+        receipt = mined(rpc, sent)
     assert "0x1" == receipt["status"]
     created: str | None = receipt["contractAddress"]
     return created

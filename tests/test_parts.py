@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from eth_abi.abi import encode
 from sqlalchemy import select
-from tests.onchain import ENTRIES, books_of, check_on_chain, go_on
+from tests.onchain import ENTRIES, books_of, check_on_chain, go_on, mined
 
 from token_ledger.chain import contracts
 from token_ledger.chain.rpc import Rpc, hex_data
@@ -49,7 +49,7 @@ def replay_part(ledger: Ledger, url: str, rows_max: int) -> None:
         sender = rpc.call("eth_accounts")[5]
         call = {"from": sender, "to": hex_data(to), "data": hex_data(data)}
         sent = rpc.call("eth_sendTransaction", [call | {"gas": hex(5_000_000)}])
-        assert "0x1" == rpc.call("eth_getTransactionReceipt", [sent])["status"]
+        assert "0x1" == mined(rpc, sent)["status"]
 
 
 @pytest.mark.parametrize("rows", [1, 9])

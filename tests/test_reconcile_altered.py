@@ -49,7 +49,7 @@ TRANSFERS = [
         [kinds.PARTY_DIFFERS],
     ),
     (
-        "UPDATE chain_transfers SET seq = 62 - seq WHERE seq IN (30, 32)",
+        "UPDATE chain_transfers SET seq = 82 - seq WHERE seq IN (40, 42)",
         [kinds.ORDER_DIFFERS] * 2,
     ),
     ("UPDATE chain_transfers SET seq = 30 WHERE seq = 29",

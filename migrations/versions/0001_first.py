@@ -181,14 +181,14 @@ def entry_tables(d: Dialect) -> list[str]:
     entry_no = "entry_no INTEGER PRIMARY KEY" if d.sqlite else "entry_no BIGINT PRIMARY KEY"
     present = " AND ".join(f"{name} IS NOT NULL" for name in TEXTS if name != "metadata")
     erased = " AND ".join(f"{name} IS NULL" for name in TEXTS)
+    account = f"{d.bigint} NOT NULL" + ("" if d.sqlite else " REFERENCES accounts")
     statements = [
         f"""CREATE TABLE token_ledger (
             {entry_no} CHECK (entry_no > 0),
-            token_no INTEGER NOT NULL REFERENCES tokens,
-            {d.hash32("id")} UNIQUE,
-            {d.time("timestamp")},
-            from_account {d.bigint} NOT NULL REFERENCES accounts,
-            to_account {d.bigint} NOT NULL REFERENCES accounts,
+            token_no INTEGER NOT NULL{"" if d.sqlite else " REFERENCES tokens"},
+            {d.hash32("id")} UNIQUE, {d.time("timestamp")},
+            from_account {account},
+            to_account {account},
             {d.unsigned("amount", least=1)},
             reason TEXT, reference_type TEXT, reference_id TEXT, memo TEXT, metadata TEXT,
             idempotency_key TEXT,
@@ -359,7 +359,7 @@ def guards(d: Dialect) -> list[str]:
             f"{table}_no_other", table=table, on=f"UPDATE OF {key}", when="1 = 1",
             message=f"{table} is append-only",
         )  # fmt: skip
-    if d.sqlite:  # where foreign keys hold only on connections that ask for them
+    if d.sqlite:  # where REFERENCES hold only on connections that ask for them: in their place
         missing = (
             "NOT EXISTS (SELECT 1 FROM tokens WHERE token_no = NEW.token_no)"
             " OR NOT EXISTS (SELECT 1 FROM accounts WHERE account_no = NEW.from_account)"
