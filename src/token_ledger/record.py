@@ -8,7 +8,6 @@ chain and from this release; it holds no secret. Written once: what is there is 
 from __future__ import annotations
 
 import importlib.resources
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from token_ledger.core.hashing import keccak
 from token_ledger.core.strict import encode, to_hex
 from token_ledger.errors import ForeignContractError
 from token_ledger.ledger import Ledger, mirror
+from token_ledger.wholefile import write_whole
 
 RECORD_FORMAT = "token-ledger-deployment-v1"
 STANDARD_JSON = ".input.json"
@@ -81,12 +81,12 @@ def write_record(ledger: Ledger, rpc_url: str, path: Path) -> list[Path]:
     """
     written = []
     if not path.exists():
-        _write(path, encode(deployment_record(ledger, rpc_url)))
+        write_whole(path, encode(deployment_record(ledger, rpc_url)))
         written.append(path)
     source = standard_json(contracts.TOKEN_CONTRACT)
     beside = path.with_name(path.name.removesuffix(".json") + STANDARD_JSON)
     if source is not None and not beside.exists():
-        _write(beside, source)
+        write_whole(beside, source)
         written.append(beside)
     return written
 
@@ -115,15 +115,3 @@ def _artifact(name: str) -> dict[str, Any]:
     path = importlib.resources.files("token_ledger.chain") / "artifacts" / f"{name}.json"
     found: dict[str, Any] = orjson.loads(path.read_bytes()) if path.is_file() else {}
     return found
-
-
-def _write(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

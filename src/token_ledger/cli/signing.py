@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from token_ledger.core.address import to_checksum
 from token_ledger.core.forecast import GasPrice, ether, parse_gas_price
 from token_ledger.core.strict import decode, encode
 from token_ledger.errors import UsageError
+from token_ledger.wholefile import write_whole
 
 if TYPE_CHECKING:
     from token_ledger.chain.signer import Signer
@@ -78,7 +78,7 @@ class Outgoing:
                 nonce=self.nonce,
                 fee_max=None if most is None else GasPrice("given", most),
             )
-            _write(self.unsigned, encode(file.to_json()))
+            write_whole(self.unsigned, encode(file.to_json()))
             paths, cost = [self.unsigned], {"cost_max_ether": ether(file.cost_max_wei)}
         document = {
             "contract": to_checksum(made.contract),
@@ -118,22 +118,9 @@ def _write_safe(
             name=f"{symbol}: {number}",
             created_ms=time.time_ns() // 10**6,
         )
-        _write(target, encode(document))
+        write_whole(target, encode(document))
         paths.append(target)
     return paths
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -174,7 +161,7 @@ def sign_offline(
     file = read_unsigned(_read(unsigned))
     signer: Signer = open_keystore(GAS_KEY, keystore, password_file)
     signed = sign_file(file, signer, contract=contract)
-    _write(output, encode(signed.to_json()))
+    write_whole(output, encode(signed.to_json()))
     _tell_signed(app, file, output)
 
 
