@@ -15,7 +15,7 @@ from tests.chain.log_node import LogChain, make_log
 from token_ledger.chain.rpc import Rpc
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, mirror
-from token_ledger.ledger.schema import chain_batches, chain_blocks, chain_transfers
+from token_ledger.ledger.mirror_schema import chain_batches, chain_blocks, chain_transfers
 from token_ledger.reconcile import ReconcileResult, reconcile
 from token_ledger.seal import seal
 from token_ledger.sign import sign

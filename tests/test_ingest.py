@@ -24,10 +24,7 @@ from token_ledger.errors import (
 )
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger
-from token_ledger.ledger.schema import (
-    chain_batches,
-    chain_transfers,
-)
+from token_ledger.ledger.mirror_schema import chain_batches, chain_transfers
 from token_ledger.migrate import migrate
 from token_ledger.seal import seal
 from token_ledger.sign import sign

@@ -24,7 +24,7 @@ from token_ledger.chain.rpc import Rpc
 from token_ledger.errors import ChainError
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger
-from token_ledger.ledger.schema import chain_blocks, chain_orphans, chain_transfers
+from token_ledger.ledger.mirror_schema import chain_blocks, chain_orphans, chain_transfers
 
 BLOCKS = 70
 

@@ -26,10 +26,7 @@ from token_ledger.errors import (
 )
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, mirror
-from token_ledger.ledger.schema import (
-    chain_cursors,
-    chain_transfers,
-)
+from token_ledger.ledger.mirror_schema import chain_cursors, chain_transfers
 from token_ledger.seal import seal
 from token_ledger.sign import sign
 

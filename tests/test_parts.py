@@ -18,7 +18,7 @@ from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.core.types import Header
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, batches, mirror
-from token_ledger.ledger.schema import chain_transfers
+from token_ledger.ledger.mirror_schema import chain_transfers
 from token_ledger.migrate import migrate
 from token_ledger.reconcile import reconcile
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import insert, text
 from tests import books
 
-from token_ledger.ledger import Ledger, schema
+from token_ledger.ledger import Ledger, mirror_schema
 from token_ledger.seal import seal
 from token_ledger.sign import sign
 from token_ledger.status import status
@@ -65,13 +65,13 @@ def _mirror_head(ledger: Ledger, number: int, digest: bytes) -> None:
     some = {"block_hash": bytes(32), "tx_hash": bytes(32), "entries_root": bytes(32)}
     with ledger.write() as connection:
         connection.execute(
-            insert(schema.chain_contracts).values(
+            insert(mirror_schema.chain_contracts).values(
                 contract_no=number, chain_id=31337, address=bytes([number]) * 20, token_no=1,
                 created_at=0,
             )
         )  # fmt: skip
         connection.execute(
-            insert(schema.chain_batches).values(
+            insert(mirror_schema.chain_batches).values(
                 contract_no=number, log_index=0, block_number=1, number=1, digest=digest,
                 first_seq=0, count=20, **some,
             )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 
 from token_ledger.core.types import UINT256_MAX
 from token_ledger.errors import DatabaseError
-from token_ledger.ledger import Ledger, schema
+from token_ledger.ledger import Ledger, mirror_schema, schema
 from token_ledger.ledger.engine import parse_database_url
 
 TEXTS = ("reason", "reference_type", "reference_id", "memo", "metadata", "idempotency_key")
@@ -48,7 +48,7 @@ def refused(ledger: Ledger, statement: str, *, match: str | None = None) -> None
 
 def copy(ledger: Ledger, table: str, where: str, *, verb: str = "INSERT", **changes: str) -> str:
     """Return a statement that inserts a copy of a row with some expressions changed."""
-    columns = schema.metadata.tables[table].c.keys()
+    columns = mirror_schema.metadata.tables[table].c.keys()
     chosen = ", ".join(changes.get(name, name) for name in columns)
     return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {chosen} FROM {table} WHERE {where}"
 
@@ -341,7 +341,7 @@ def test_migrations_make_the_tables_of_the_schema(ledger: Ledger) -> None:
     """Columns, nullability and primary keys in the database are those that queries assume."""
     with ledger.read() as connection:
         found = inspect(connection)
-        for name, table in schema.metadata.tables.items():
+        for name, table in mirror_schema.metadata.tables.items():
             columns = {c["name"]: c["nullable"] for c in found.get_columns(name)}
             key = set(found.get_pk_constraint(name)["constrained_columns"])
             expected = {c.name: bool(c.nullable) for c in table.c}
@@ -380,7 +380,7 @@ def test_every_sqlite_table_is_strict(sqlite_url: str) -> None:
     with engine.connect() as connection:
         strict = _strict(connection)
     engine.dispose()
-    assert set(schema.metadata.tables) == strict
+    assert set(mirror_schema.metadata.tables) == strict
 
 
 def _strict(connection: Connection) -> set[str]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Table, func, insert, select
 from token_ledger.core.batch import entries_tree
 from token_ledger.core.progress import Progress
 from token_ledger.errors import NotReadyError, UsageError
-from token_ledger.ledger import batches, schema
+from token_ledger.ledger import batches, mirror_schema, schema
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.tokens import list_tokens
 
@@ -26,7 +26,7 @@ CHUNK = 5_000
 _FIRST = (schema.tokens, schema.accounts)
 _LAST = tuple(
     table
-    for table in schema.metadata.sorted_tables
+    for table in mirror_schema.metadata.sorted_tables
     if table not in (*_FIRST, schema.token_ledger, schema.ledger)
 )
 
@@ -100,7 +100,7 @@ def compare(source: Connection, engine: Engine, progress: Progress) -> int:
     """
     count = 0
     with engines.reading(engine) as target:
-        for table in schema.metadata.sorted_tables:
+        for table in mirror_schema.metadata.sorted_tables:
             with closing(_rows(source, table)) as here, closing(_rows(target, table)) as there:
                 for ours, theirs in zip_longest(here, there):
                     if ours != theirs:

@@ -12,7 +12,7 @@ from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted
 from token_ledger.core.parse import format_timestamp
 from token_ledger.errors import NotReadyError, TokenFinalizedError
-from token_ledger.ledger import schema
+from token_ledger.ledger import mirror_schema, schema
 from token_ledger.ledger.batches import count_unsealed
 from token_ledger.ledger.tokens import StoredToken
 
@@ -78,7 +78,7 @@ def read_state(connection: Connection, token: StoredToken) -> tuple[int | None, 
 
 def refusal(connection: Connection, token: StoredToken, closing_at: int) -> TokenFinalizedError:
     """Return the error that tells an application what to call instead of the ledger."""
-    contracts = schema.chain_contracts.c
+    contracts = mirror_schema.chain_contracts.c
     row = connection.execute(
         select(contracts.address, contracts.chain_id)
         .where(contracts.token_no == token.token_no)

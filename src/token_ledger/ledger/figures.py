@@ -5,14 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, func, select, text
 
 from token_ledger.ledger import engine as engines
-from token_ledger.ledger.schema import (
-    accounts,
-    chain_batches,
-    chain_contracts,
-    chain_transfers,
-    token_accounts,
-    token_ledger,
-)
+from token_ledger.ledger.mirror_schema import chain_batches, chain_contracts, chain_transfers
+from token_ledger.ledger.schema import accounts, token_accounts, token_ledger
 from token_ledger.ledger.tokens import StoredToken
 
 _PAGE = 10_000

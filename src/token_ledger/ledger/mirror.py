@@ -22,18 +22,15 @@ from token_ledger.core.types import Batch
 from token_ledger.errors import DatabaseError, ForkedError
 from token_ledger.ledger import mirror_forks
 from token_ledger.ledger.batches import read_header
-from token_ledger.ledger.schema import (
-    accounts,
-    batch_signatures,
+from token_ledger.ledger.mirror_schema import (
     chain_batches,
     chain_blocks,
     chain_contracts,
     chain_cursors,
     chain_orphans,
     chain_transfers,
-    token_batches,
-    token_ledger,
 )
+from token_ledger.ledger.schema import accounts, batch_signatures, token_batches, token_ledger
 from token_ledger.ledger.tokens import StoredToken
 
 _COLUMNS = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select, text, update
 
 from token_ledger.core.transfers import BlockHeader
-from token_ledger.ledger.schema import (
+from token_ledger.ledger.mirror_schema import (
     chain_batches,
     chain_blocks,
     chain_contracts,

@@ -28,11 +28,10 @@ from token_ledger.core.match import Line, MirroredTransfer
 from token_ledger.core.transfers import ReplayedBatch
 from token_ledger.core.types import Transfer
 from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.mirror_schema import chain_batches, chain_transfers
 from token_ledger.ledger.schema import (
     SYSTEM_ACCOUNT_NO,
     accounts,
-    chain_batches,
-    chain_transfers,
     token_accounts,
     token_batches,
     token_ledger,

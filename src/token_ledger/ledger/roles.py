@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 
 from token_ledger.errors import UsageError
 from token_ledger.ledger.engine import translated
-from token_ledger.ledger.schema import VERSION_TABLE, metadata
+from token_ledger.ledger.mirror_schema import metadata
+from token_ledger.ledger.schema import VERSION_TABLE
 
 UPDATED: dict[str, tuple[str, ...]] = {
     "token_accounts": (
