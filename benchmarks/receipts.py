@@ -17,7 +17,7 @@ from trie import HexaryTrie
 from benchmarks.figures import Figure, cost, rate, seconds
 from token_ledger.core import bloom, receipts, trie
 from token_ledger.core.hashing import keccak
-from token_ledger.core.rlp import encode_bytes, encode_list
+from token_ledger.core.rlp import encode
 from token_ledger.core.wire import decode_data, decode_quantity
 
 BLOCKS, RECEIPTS, CONTRACTS, HOLDERS = 20, 200, 60, 2_000
@@ -101,10 +101,6 @@ def _nested(receipt: dict[str, Any]) -> list[Any]:
     return [b"\x01", gas.to_bytes(4, "big").lstrip(b"\0"), decode_data(receipt["logsBloom"]), logs]
 
 
-def _encode(item: Any) -> bytes:
-    return encode_bytes(item) if isinstance(item, bytes) else encode_list(map(_encode, item))
-
-
 def _with_libraries(block: list[list[Any]]) -> bytes:
     tree = HexaryTrie({}, prune=True)
     for index, receipt in enumerate(block):
@@ -126,9 +122,9 @@ def measure() -> list[Figure]:
             keccak(data)
         for block in nested:
             for receipt in block:
-                _encode(receipt)
+                encode(receipt)
         for node in nodes:
-            _encode(node)
+            encode(node)
 
     # By turns, and of all rounds the middle one: a busy moment of the machine strikes all three.
     rounds = [

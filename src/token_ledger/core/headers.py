@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from token_ledger.core.hashing import keccak
-from token_ledger.core.rlp import encode_bytes, encode_integer, encode_list
+from token_ledger.core.rlp import encode, integer
 from token_ledger.core.transfers import BlockHeader
 from token_ledger.core.types import Finding
 from token_ledger.core.wire import decode_data, decode_quantity, refuse
@@ -94,13 +94,13 @@ def read_header(answer: object) -> FullHeader:
         raise _foreign(unknown)
     if missing:
         raise ValueError(f"the header lacks {', '.join(missing)}")
-    encoded = [_encode(answer, name, kind) for name, kind in (*_FIELDS, *_later(answer))]
+    fields = [_field(answer, name, kind) for name, kind in (*_FIELDS, *_later(answer))]
     seconds = decode_quantity(answer["timestamp"], bits=64)
     if seconds > _SECONDS_MAX:
         raise ValueError(f"the timestamp is {seconds}, past the year 9999")
     block = BlockHeader(
         number=decode_quantity(answer["number"], bits=63),
-        hash=keccak(encode_list(encoded)),
+        hash=keccak(encode(fields)),
         parent_hash=decode_data(answer["parentHash"]),
         timestamp=seconds * 1_000_000,
     )
@@ -182,16 +182,16 @@ def _later(answer: dict[str, Any]) -> list[tuple[str, int]]:
     return there
 
 
-def _encode(answer: dict[str, Any], name: str, kind: int) -> bytes:
+def _field(answer: dict[str, Any], name: str, kind: int) -> bytes:
     try:
         if kind == _QUANTITY:
-            return encode_integer(decode_quantity(answer[name]))
+            return integer(decode_quantity(answer[name]))
         data = decode_data(answer[name], size=None if kind == _EXTRA else kind)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if len(data) > _EXTRA_BYTES_MAX:
         raise ValueError(f"{name} has {len(data)} bytes")
-    return encode_bytes(data)
+    return data
 
 
 def _foreign(unknown: tuple[str, ...]) -> ChainError:

@@ -18,12 +18,7 @@ from operator import itemgetter
 from typing import Any
 
 from token_ledger.core.bloom import BLOOM_BYTES, mask_of
-from token_ledger.core.rlp import (
-    encode_bytes,
-    encode_integer,
-    list_prefix,
-    string_prefix,
-)
+from token_ledger.core.rlp import Item, encode, integer
 from token_ledger.core.transactions import TYPE_MAX, BlockTransactions, decode_type
 from token_ledger.core.trie import ordered_root
 from token_ledger.core.types import Finding
@@ -39,10 +34,7 @@ TRANSACTION_HASH_DIFFERS = "transaction_hash_differs"
 RECEIPTS_MAX = 1 << 20
 """More receipts than a block can hold: 21,000 gas each."""
 _TOPICS_MAX = 4
-_BLOOM_PREFIX = string_prefix(BLOOM_BYTES)
-_TOPIC_PREFIXES = tuple(list_prefix(33 * n) for n in range(_TOPICS_MAX + 1))
-_NO_LOGS = list_prefix(0)
-_STATUSES: dict[object, bytes] = {"0x0": encode_integer(0), "0x1": encode_integer(1)}
+_STATUSES: dict[object, bytes] = {"0x0": integer(0), "0x1": integer(1)}
 _TYPES: dict[object, int] = {hex(kind): kind for kind in range(TYPE_MAX + 1)}
 _TYPE_PREFIXES = (b"", *(bytes((kind,)) for kind in range(1, TYPE_MAX + 1)))
 
@@ -200,11 +192,8 @@ class _Reader:
         self.bits |= bits
         bloom = bits.to_bytes(BLOOM_BYTES, "big")
         self._compare_bloom(index, receipt["logsBloom"], bloom)
-        gas = encode_integer(decode_quantity(receipt["cumulativeGasUsed"], bits=64))
-        outcome = _outcome(receipt)
-        size = len(outcome) + len(gas) + len(_BLOOM_PREFIX) + BLOOM_BYTES + len(logs)
-        head = (_TYPE_PREFIXES[kind], list_prefix(size), outcome, gas, _BLOOM_PREFIX)
-        return b"".join((*head, bloom, logs))
+        gas = integer(decode_quantity(receipt["cumulativeGasUsed"], bits=64))
+        return _TYPE_PREFIXES[kind] + encode([_outcome(receipt), gas, bloom, logs])
 
     def _check_place(self, item: dict[str, Any], tx_place: str) -> None:
         """Refuse a receipt or log of another block, or out of its order."""
@@ -220,13 +209,11 @@ class _Reader:
         if claimed != text and decode_data(claimed, size=BLOOM_BYTES) != bloom:
             self.wrong_blooms.append(index)
 
-    def _read_logs(self, logs: object, tx_place: str, tx_text: str) -> tuple[bytes, int]:
-        """Return the encoded list of a receipt's logs and the bits of its bloom."""
+    def _read_logs(self, logs: object, tx_place: str, tx_text: str) -> tuple[list[Item], int]:
+        """Return a receipt's logs as RLP items and the bits of its bloom."""
         if not isinstance(logs, list):
             refuse("logs is not a list")
-        if not logs:
-            return _NO_LOGS, 0
-        encoded: list[bytes] = []
+        items: list[Item] = []
         bits = 0
         for log in logs:
             if not isinstance(log, dict):
@@ -241,19 +228,16 @@ class _Reader:
                 refuse(f"the topics of log {self._log_index} are {topics!r:.80}")
             address, mask = _item(log["address"], 20)
             bits |= mask
-            parts = [address, _TOPIC_PREFIXES[len(topics)]]
+            hashes = []
             for text in topics:
                 topic, mask = _item(text, 32)
                 bits |= mask
-                parts.append(topic)
-            parts.append(encode_bytes(decode_data(log["data"])))
-            payload = b"".join(parts)
-            encoded += (list_prefix(len(payload)), payload)
+                hashes.append(topic)
+            items.append([address, hashes, decode_data(log["data"])])
             if self._wanted is None or log["address"].lower() in self._wanted:
                 self.logs.append(self._keep(log, tx_place))
             self._log_index += 1
-        payload = b"".join(encoded)
-        return list_prefix(len(payload)) + payload, bits
+        return items, bits
 
     def _check_log(self, log: dict[str, Any], tx_place: str, tx_text: str, place: str) -> None:
         """Refuse a log of another block or transaction, or out of its order in the block."""
@@ -279,24 +263,24 @@ class _Reader:
 
 @lru_cache(maxsize=1 << 14)
 def _item(text: str, size: int) -> tuple[bytes, int]:
-    """Return an address or topic as an RLP item, and its bits of the bloom. They repeat a lot."""
+    """Return an address or topic, and its bits of the bloom. They repeat a lot."""
     data = decode_data(text, size=size)
-    return string_prefix(size) + data, mask_of(data)
+    return data, mask_of(data)
 
 
 def _outcome(receipt: dict[str, Any]) -> bytes:
-    """Return the encoded status, or the state root that stood there before Byzantium."""
+    """Return the status, or the state root that stood there before Byzantium."""
     status, root = receipt.get("status"), receipt.get("root")
     if root is None and (known := _STATUSES.get(status)) is not None:
         return known
     if (status is None) == (root is None):
         refuse("a receipt has either a status or, before Byzantium, a state root")
     if status is None:
-        return encode_bytes(decode_data(root, size=32))
+        return decode_data(root, size=32)
     number = decode_quantity(status)
     if number > 1:
         refuse(f"the status is {status!r:.80}, neither 0 nor 1")
-    return encode_integer(number)
+    return integer(number)
 
 
 def _same(value: object, expected: str) -> bool:

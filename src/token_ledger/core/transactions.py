@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from token_ledger.core.hashing import keccak
-from token_ledger.core.rlp import EMPTY, encode_bytes, encode_integer, encode_list
+from token_ledger.core.rlp import Item, encode, integer
 from token_ledger.core.trie import ordered_root
 from token_ledger.core.types import Finding
 from token_ledger.core.wire import decode_data, decode_quantity, field, refuse
@@ -110,63 +110,56 @@ def check_transactions(
     ]
 
 
-_Item = dict[str, Any]
-_Writer = Callable[[_Item], bytes]
+_Object = dict[str, Any]
+_Reader = Callable[[_Object], Item]
 
 
-def _integer(name: str) -> _Writer:
-    return lambda item: encode_integer(decode_quantity(field(item, name)))
+def _integer(name: str) -> _Reader:
+    return lambda item: integer(decode_quantity(field(item, name)))
 
 
-def _data(name: str, size: int | None = None) -> _Writer:
-    return lambda item: encode_bytes(decode_data(field(item, name), size=size))
+def _data(name: str, size: int | None = None) -> _Reader:
+    return lambda item: decode_data(field(item, name), size=size)
 
 
-def _to(item: _Item) -> bytes:
+def _to(item: _Object) -> bytes:
     to = item.get("to")  # null creates a contract
-    return EMPTY if to is None else encode_bytes(decode_data(to, size=20))
+    return b"" if to is None else decode_data(to, size=20)
 
 
-def _parity(item: _Item) -> bytes:
+def _parity(item: _Object) -> bytes:
     """Return yParity, which older nodes call `v`."""
     value = item.get("yParity")
-    return encode_integer(decode_quantity(field(item, "v") if value is None else value))
+    return integer(decode_quantity(field(item, "v") if value is None else value))
 
 
-def _items(item: _Item, name: str) -> list[Any]:
+def _items(item: _Object, name: str) -> list[Any]:
     items = field(item, name)
     if not isinstance(items, list):
         refuse(f"{name} is not a list")
     return items
 
 
-def _objects(item: _Item, name: str) -> list[_Item]:
+def _objects(item: _Object, name: str) -> list[_Object]:
     items = _items(item, name)
     if not all(isinstance(entry, dict) for entry in items):
         raise ValueError(f"{name} is not a list of objects")
     return items
 
 
-def _hashes(name: str) -> _Writer:
-    return lambda item: encode_list(
-        encode_bytes(decode_data(text, size=32)) for text in _items(item, name)
-    )
+def _hashes(name: str) -> _Reader:
+    return lambda item: [decode_data(text, size=32) for text in _items(item, name)]
 
 
-def _access_list(item: _Item) -> bytes:
+def _access_list(item: _Object) -> Item:
     keys = _hashes("storageKeys")
     address = _data("address", 20)
-    return encode_list(
-        encode_list((address(entry), keys(entry))) for entry in _objects(item, "accessList")
-    )
+    return [[address(entry), keys(entry)] for entry in _objects(item, "accessList")]
 
 
-def _authorizations(item: _Item) -> bytes:
-    writers = (_integer("chainId"), _data("address", 20), _integer("nonce"), *_SIGNATURE)
-    return encode_list(
-        encode_list(write(entry) for write in writers)
-        for entry in _objects(item, "authorizationList")
-    )
+def _authorizations(item: _Object) -> Item:
+    readers = (_integer("chainId"), _data("address", 20), _integer("nonce"), *_SIGNATURE)
+    return [[read(entry) for read in readers] for entry in _objects(item, "authorizationList")]
 
 
 _SIGNATURE = (_parity, _integer("r"), _integer("s"))
@@ -174,7 +167,7 @@ _NONCE, _GAS, _PRICE, _CHAIN = map(_integer, ("nonce", "gas", "gasPrice", "chain
 _CALL = (_to, _integer("value"), _data("input"))
 _FEES = (_integer("maxPriorityFeePerGas"), _integer("maxFeePerGas"))
 _BLOBS = (_integer("maxFeePerBlobGas"), _hashes("blobVersionedHashes"))
-_LAYOUTS: tuple[tuple[_Writer, ...], ...] = (
+_LAYOUTS: tuple[tuple[_Reader, ...], ...] = (
     (_NONCE, _PRICE, _GAS, *_CALL, _integer("v"), _integer("r"), _integer("s")),
     (_CHAIN, _NONCE, _PRICE, _GAS, *_CALL, _access_list, *_SIGNATURE),
     (_CHAIN, _NONCE, *_FEES, _GAS, *_CALL, _access_list, *_SIGNATURE),
@@ -183,12 +176,12 @@ _LAYOUTS: tuple[tuple[_Writer, ...], ...] = (
 )
 
 
-def _encode(item: _Item, index: int) -> bytes:
+def _encode(item: _Object, index: int) -> bytes:
     """Return a transaction's consensus encoding; its place and hash must be as the node says."""
     kind = decode_type(item.get("type"), "transaction")
     if decode_quantity(field(item, "transactionIndex")) != index:
         raise ValueError(f"transactionIndex is {item['transactionIndex']!r:.80}")
-    encoded = encode_list(write(item) for write in _LAYOUTS[kind])
+    encoded = encode([read(item) for read in _LAYOUTS[kind]])
     if kind:
         encoded = bytes((kind,)) + encoded
     if decode_data(field(item, "hash"), size=32) != keccak(encoded):

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from token_ledger.core.hashing import keccak
-from token_ledger.core.rlp import EMPTY, encode_bytes, encode_integer, list_prefix
+from token_ledger.core.rlp import Item, encode, integer
 
-EMPTY_ROOT = keccak(EMPTY)
+EMPTY_ROOT = keccak(encode(b""))
 _NIBBLES = "0123456789abcdef"
 _EXTENSION, _LEAF = 0, 2
-_HASHED = b"\xa0"  # the prefix of 32 bytes
 
 
 def ordered_root(values: Sequence[bytes]) -> bytes:
@@ -30,28 +29,26 @@ def ordered_root(values: Sequence[bytes]) -> bytes:
     # In the order of keys, 0 comes after 127: rlp(0) is 0x80, rlp(128) is 0x8180.
     order = [*range(1, min(count, 128)), 0, *range(128, count)]
     keys = [_key(i) for i in order]
-    return keccak(_node(keys, [values[i] for i in order], 0, count, 0))
+    return keccak(encode(_node(keys, [values[i] for i in order], 0, count, 0)))
 
 
 @lru_cache(maxsize=1 << 12)
 def _key(index: int) -> str:
-    return encode_integer(index).hex()
+    return encode(integer(index)).hex()
 
 
 @lru_cache(maxsize=1 << 12)
 def _path(nibbles: str, kind: int) -> bytes:
-    """Return a path in hex-prefix encoding (Yellow Paper, appendix C), as an RLP item."""
+    """Return a path in hex-prefix encoding (Yellow Paper, appendix C)."""
     odd = len(nibbles) % 2
-    return encode_bytes(bytes.fromhex(f"{kind + odd}{'' if odd else '0'}{nibbles}"))
+    return bytes.fromhex(f"{kind + odd}{'' if odd else '0'}{nibbles}")
 
 
-def _node(keys: list[str], values: list[bytes], low: int, high: int, depth: int) -> bytes:
+def _node(keys: list[str], values: list[bytes], low: int, high: int, depth: int) -> list[Item]:
     """Return the node over the sorted keys from `low` to `high`, alike in `depth` nibbles."""
     first = keys[low]
     if high - low == 1:
-        path = _path(first[depth:], _LEAF)
-        value = encode_bytes(values[low])
-        return list_prefix(len(path) + len(value)) + path + value
+        return [_path(first[depth:], _LEAF), values[low]]
     last = keys[high - 1]
     fork = depth
     while first[fork] == last[fork]:  # no key begins another: they differ somewhere
@@ -59,27 +56,26 @@ def _node(keys: list[str], values: list[bytes], low: int, high: int, depth: int)
     branch = _branch(keys, values, low, high, fork)
     if fork == depth:
         return branch
-    path, child = _path(first[depth:fork], _EXTENSION), _reference(branch)
-    return list_prefix(len(path) + len(child)) + path + child
+    return [_path(first[depth:fork], _EXTENSION), _reference(branch)]
 
 
-def _branch(keys: list[str], values: list[bytes], low: int, high: int, depth: int) -> bytes:
-    children = []
+def _branch(keys: list[str], values: list[bytes], low: int, high: int, depth: int) -> list[Item]:
+    children: list[Item] = []
     start = low
     for nibble in _NIBBLES:
         end = start
         while end < high and keys[end][depth] == nibble:
             end += 1
         if end == start:
-            children.append(EMPTY)
+            children.append(b"")
         else:
             children.append(_reference(_node(keys, values, start, end, depth + 1)))
             start = end
-    children.append(EMPTY)  # a branch's own value: there is none where no key begins another
-    payload = b"".join(children)
-    return list_prefix(len(payload)) + payload
+    children.append(b"")  # a branch's own value: there is none where no key begins another
+    return children
 
 
-def _reference(node: bytes) -> bytes:
+def _reference(node: list[Item]) -> Item:
     """Return how a parent names a node: by its hash, or in full when that is shorter."""
-    return node if len(node) < 32 else _HASHED + keccak(node)
+    encoded = encode(node)
+    return node if len(encoded) < 32 else keccak(encoded)
