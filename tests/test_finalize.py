@@ -199,6 +199,22 @@ def test_it_waits_for_everything(ledger: Ledger, url: str) -> None:
     assert finalize(ledger, url, admin=books.operator()).finalized
 
 
+def test_open_holds_stop_it(ledger: Ledger, url: str) -> None:
+    """A hold is money that nobody could move any more: released, sealed, replayed, then it goes."""
+    held = ledger.hold("alice", 1)
+    bring_over(ledger, url)
+    with pytest.raises(NotReadyError, match="1 hold of TKN open") as caught:
+        finalize(ledger, url, admin=books.operator())
+    assert "`release` or `capture`" in str(caught.value.hint)
+    ledger.release(held.id)
+    with pytest.raises(NotReadyError, match="1 entry of TKN not sealed yet"):
+        finalize(ledger, url, admin=books.operator())
+    bring_over(ledger, url)
+    assert finalize(ledger, url, admin=books.operator()).finalized
+    with pytest.raises(TokenFinalizedError):
+        ledger.hold("alice", 1)
+
+
 def test_a_difference_stops_it(ledger: Ledger, url: str) -> None:
     """A balance changed behind the contract's back is found at the final block; nothing is sent."""
     contract = bring_over(ledger, url)

@@ -133,9 +133,17 @@ def test_a_snapshot_is_refused_where_it_does_not_belong(ledger: Ledger, fresh_an
         publish(ledger, fresh_anvil, take(ledger, deadline=LATER, sealer=books.stranger()))
     ledger.transfer("alice", "bob", 1, reason="the books are open")
     made = take(ledger, deadline=LATER, sealer=books.operator())
+    with pytest.raises(NotReadyError, match="1 entry of TKN not sealed yet") as caught:
+        publish(ledger, fresh_anvil, made)
+    assert "take the snapshot anew" in str(caught.value.hint)
+    held = ledger.hold("alice", 1)
+    seal(ledger)
+    with pytest.raises(NotReadyError, match="1 hold of TKN open"):
+        publish(ledger, fresh_anvil, take(ledger, deadline=LATER, sealer=books.operator()))
+    ledger.release(held.id)
+    seal(ledger)
     with pytest.raises(NotReadyError, match="gone on"):
         publish(ledger, fresh_anvil, made)
-    seal(ledger)
     sign(ledger, books.operator())
     migrate(ledger, fresh_anvil)
     made = take(ledger, deadline=LATER, sealer=books.operator())

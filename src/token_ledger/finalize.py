@@ -1,8 +1,9 @@
 """Finalize: the cut-over. Transfers open on the chain, replay closes, and so do the books.
 
-It cannot be undone, so everything is looked at first: all entries sealed, replayed, imported, and
-reconciled clean at a block that is final. Then the books are closed under the writers' lock, and
-only then is the contract told. Killed at any instant, running it again goes on where it stood.
+It cannot be undone, so everything is looked at first: no hold open, all entries sealed, replayed,
+imported, and reconciled clean at a block that is final. Then the books are closed under the
+writers' lock, and only then is the contract told. Killed at any instant, running it again goes on
+where it stood.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, read_state
 from token_ledger.chain.vaults import revert_of
 from token_ledger.core.address import to_checksum
-from token_ledger.core.counting import counted
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.errors import (
     ForeignContractError,
@@ -76,8 +76,9 @@ def finalize(
 
     `admin` is the contract's admin, the ledger's operator, and pays the gas. Without it only the
     checks are made and the books closed: the call is then somebody else's to send (a Safe), and
-    running this again records it. Raises NotReadyError for whatever is not sealed, replayed, final
-    or clean, SigningKeyError for a key that is not the admin's, RevertedError.
+    running this again records it. Raises NotReadyError for open holds and for whatever is not
+    sealed, replayed, final or clean, SigningKeyError for a key that is not the admin's,
+    RevertedError.
     """
     with meet_again(ledger, rpc_url) as (rpc, chain):
         contract = _contract(ledger, chain.chain_id)
@@ -136,13 +137,8 @@ def _check_ready(
             hint="wait until the chain has finalized it, then run it again",
         )
     with ledger.read() as connection:
-        unsealed = batches.count_unsealed(connection, ledger.token)
+        cutover.check_closable(connection, ledger.token, now=ledger.now())
         head = batches.head(connection, ledger.token)
-    if unsealed:
-        raise NotReadyError(
-            f"{counted(unsealed, 'entry')} of {ledger.token.symbol} not sealed yet",
-            hint="run `seal --sign`, `migrate`, `import` and `reconcile`, then finalize",
-        )
     try:
         state = read_state(rpc, contract.address, block=hex(final))
     except ForeignContractError:

@@ -133,9 +133,9 @@ def publish(
 ) -> SnapshotResult:
     """Create the snapshot token and open its claims; close the books. Again changes nothing.
 
-    Raises NotReadyError while entries were posted after the snapshot or the token was migrated
-    there by replay, SigningKeyError without the sealer's signature, CanonicalChainError,
-    RevertedError with the contract's reason.
+    Raises NotReadyError while holds are open, entries were posted after the snapshot or the token
+    was migrated there by replay, SigningKeyError without the sealer's signature,
+    CanonicalChainError, RevertedError with the contract's reason.
     """
     token = ledger.token
     init_code = snapshot_init_code(token, ledger.operator)
@@ -174,8 +174,10 @@ def _check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Sna
         )
     with ledger.read() as connection:
         head = batches.head(connection, token)
-        unsealed = batches.count_unsealed(connection, token)
-    if unsealed or head.digest != made.digest:
+        cutover.check_closable(
+            connection, token, now=ledger.now(), onward="and take the snapshot anew"
+        )
+    if head.digest != made.digest:
         raise NotReadyError(
             "the ledger has gone on since the snapshot", hint="seal, and take it anew"
         )

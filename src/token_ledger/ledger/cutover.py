@@ -6,7 +6,9 @@ the books are looked at. What the contract says is `finalize`'s business.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, text, update
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, text, update
 
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted
@@ -17,6 +19,66 @@ from token_ledger.ledger.batches import count_unsealed
 from token_ledger.ledger.tokens import StoredToken
 
 _LOCK_TIMEOUT_MS = 2_000
+_ONWARD = "`migrate`, `import` and `reconcile`, then finalize"
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something in the books that a cut-over would strand, and what clears it away."""
+
+    what: str
+    way_out: str
+
+
+def obstacles(connection: Connection, token: StoredToken, *, now: int) -> list[Obstacle]:
+    """Return everything in the books that stands in the way of closing them, in the order of work.
+
+    What is cleared away first comes first: it posts entries, which must then be sealed.
+    """
+    return [*_open_holds(connection, token, now=now), *_unsealed(connection, token)]
+
+
+def _open_holds(connection: Connection, token: StoredToken, *, now: int) -> list[Obstacle]:
+    """Money that is set aside could be neither captured nor released once the books are closed."""
+    table = schema.token_holds.c
+    found = connection.execute(
+        select(func.count(), func.count().filter(table.expires_at <= now)).where(
+            table.token_no == token.token_no, table.released_at.is_(None), table.remaining > 0
+        )
+    ).one()
+    number, expired = map(int, found)
+    if not number:
+        return []
+    what = f"{counted(number, 'hold')} of {token.symbol} open"
+    if expired:
+        what += f", {expired} of them expired"
+    ways = ["`holds expire` for what has expired"] if expired else []
+    ways += ["`release` or `capture` for each of `holds list`"] if number > expired else []
+    return [Obstacle(what, f"run {', '.join(ways)}, then `seal --sign`")]
+
+
+def _unsealed(connection: Connection, token: StoredToken) -> list[Obstacle]:
+    number = count_unsealed(connection, token)
+    if not number:
+        return []
+    return [
+        Obstacle(
+            f"{counted(number, 'entry')} of {token.symbol} not sealed yet", "run `seal --sign`"
+        )
+    ]
+
+
+def check_closable(
+    connection: Connection, token: StoredToken, *, now: int, onward: str = _ONWARD
+) -> None:
+    """Raise NotReadyError that names all that stands in the way, and the way out of the first.
+
+    `onward`: what follows when it is cleared away.
+    """
+    found = obstacles(connection, token, now=now)
+    if found:
+        what = "; ".join(obstacle.what for obstacle in found)
+        raise NotReadyError(what, hint=f"{found[0].way_out}, {onward}")
 
 
 def close_books(
@@ -24,20 +86,16 @@ def close_books(
 ) -> None:
     """Refuse new entries of the token from now on, imported ones excepted. Closed, it stays so.
 
-    Runs in a write transaction. Raises NotReadyError while entries are not sealed (unless
-    `whatever_waits`), and RetryableError while a long posting is under way.
+    Runs in a write transaction. Raises NotReadyError while something stands in the way (see
+    `obstacles`; not with `whatever_waits`), and RetryableError while a long posting is under way.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
         connection.execute(
             text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": schema.WRITERS_LOCK}
         )
-    unsealed = count_unsealed(connection, token)
-    if unsealed and not whatever_waits:
-        raise NotReadyError(
-            f"{counted(unsealed, 'entry')} of {token.symbol} not sealed yet",
-            hint="run `seal --sign`, `migrate`, `import` and `reconcile`, then finalize",
-        )
+    if not whatever_waits:
+        check_closable(connection, token, now=now)
     tokens = schema.tokens.c
     connection.execute(
         update(schema.tokens)
