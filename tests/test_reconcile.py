@@ -13,8 +13,8 @@ import pytest
 from tests import books
 from tests.onchain import ENTRIES, SMALL, found, sql
 
-from token_ledger import reconcile as module
 from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.core import comparison
 from token_ledger.core import findings as kinds
 from token_ledger.core.match import Line, MirroredTransfer, match_batch
 from token_ledger.core.types import Transfer
@@ -227,7 +227,7 @@ def test_so_many_findings_are_kept_and_all_are_counted(
 ) -> None:
     """A mirror that is wrong throughout does not fill the memory: the rest is a number."""
     sql(ledger, "UPDATE chain_transfers SET value = NUM(1)")
-    monkeypatch.setattr(module, "FINDINGS_MAX", 10)
+    monkeypatch.setattr(comparison, "FINDINGS_MAX", 10)
     result = reconcile(ledger)
     assert (10, ENTRIES, 0) == (len(result.findings), result.findings_total, result.matched)
 
