@@ -20,7 +20,8 @@ from tests.chain.log_node import (
 )
 
 from token_ledger.chain.contracts import BATCH_PART_REPLAYED_TOPIC, BATCH_REPLAYED_TOPIC
-from token_ledger.chain.logs import LogReader, decode_logs
+from token_ledger.chain.decoding import decode_logs
+from token_ledger.chain.logs import LogReader
 from token_ledger.chain.rpc import NodeError, Rpc
 from token_ledger.core.transfers import ChainRange
 from token_ledger.errors import ForkedError, RpcError

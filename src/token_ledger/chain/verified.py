@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from token_ledger.chain.logs import PINNED_MAX, LogReader, decode_logs
+from token_ledger.chain.decoding import decode_logs
+from token_ledger.chain.logs import PINNED_MAX, LogReader
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.core.bloom import may_hold
 from token_ledger.core.headers import FullHeader, check_header, check_header_chain, read_header
