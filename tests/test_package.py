@@ -46,6 +46,7 @@ OF_THE_LEDGER = {
     "holds expire": "expire_holds",
     "holds list": "holds",
     "holds show": "get_hold",
+    "recalc": "recalc",
     "release": "release",
     "account close": "close_account",
     "account freeze": "freeze_account",

@@ -26,6 +26,7 @@ from token_ledger.cli import (
     signing,
     snapshots,
     tokens,
+    upkeep,
     vaults,
 )
 from token_ledger.cli.app import DEFAULT_DB, App, LedgerGroup, print_json
@@ -100,6 +101,7 @@ for _command in (
     *signing.COMMANDS,
     *snapshots.COMMANDS,
     *move.COMMANDS,
+    *upkeep.COMMANDS,
     *serve.COMMANDS,
 ):
     cli.add_command(_command)

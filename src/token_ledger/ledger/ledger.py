@@ -36,6 +36,7 @@ from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
 from token_ledger.ledger.requests import PostingContext, Words
 from token_ledger.ledger.schema import SCHEMA_VERSION
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
+from token_ledger.ledger.upkeep import Upkeep
 from token_ledger.ledger.ways import Ways
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class Ledger(Controls, Holding, Ways):
+class Ledger(Controls, Holding, Upkeep, Ways):
     """An open ledger, and the token that its methods speak of."""
 
     def __init__(

@@ -52,6 +52,10 @@ class Verbs(ABC):
         """Return the ledger's time, microseconds since the epoch."""
 
     @abstractmethod
+    def tokens(self) -> list[StoredToken]:
+        """Return every token of the ledger, oldest first."""
+
+    @abstractmethod
     def get_account(self, account_id: str) -> accounts.Account:
         """Return an account."""
 
