@@ -100,7 +100,7 @@ class Importer:
                 self.progress("import", tally.next_block - start, head + 1 - start)
 
     def _reader(self) -> LogReader:
-        address, replayed = self.contract.address, self.contract.token_no is not None
+        address, replayed = self.contract.address, self.contract.replayed
         if self.verify:
             return VerifyingReader(self.rpc, address, replayed=replayed, trusted=self.trusted)
         return LogReader(self.rpc, address, replayed=replayed, window=self.window)

@@ -29,6 +29,9 @@ ANCHORS = (TOKEN_CONTRACT, "HeaderRegistry", "SnapshotToken")
 """Which contracts hold headers that can be believed."""
 
 TRANSFER_TOPIC = keccak(b"Transfer(address,address,uint256)")
+CROSSCHAIN_MINT_TOPIC = keccak(b"CrosschainMint(address,uint256,address)")
+CROSSCHAIN_BURN_TOPIC = keccak(b"CrosschainBurn(address,uint256,address)")
+"""What a bridge's mint and burn say beside their Transfer (ERC-7802)."""
 BATCH_REPLAYED_TOPIC = keccak(b"BatchReplayed(uint64,bytes32,bytes32,uint64,uint32)")
 BATCH_PART_REPLAYED_TOPIC = keccak(b"BatchPartReplayed(uint64,bytes32,uint64,uint32)")
 

@@ -3,7 +3,8 @@
 A whole answer is decoded with a handful of C-speed passes: hexadecimal columns are joined, checked
 and converted at once. A log of another address, out of range, out of order or of a wrong type means
 that the node did not answer the question: ValueError. A Transfer of another shape (ERC-721 has four
-topics) is counted and skipped. Asks no node: `chain.logs` does.
+topics) is counted and skipped: a value that is not where ERC-20 puts it may as well be the number
+of a thing. Asks no node: `chain.logs` does.
 """
 
 from __future__ import annotations
@@ -19,14 +20,21 @@ from typing import Any
 from token_ledger.chain.contracts import (
     BATCH_PART_REPLAYED_TOPIC,
     BATCH_REPLAYED_TOPIC,
+    CROSSCHAIN_BURN_TOPIC,
+    CROSSCHAIN_MINT_TOPIC,
     TRANSFER_TOPIC,
 )
 from token_ledger.chain.rpc import decode_data, decode_quantity
 from token_ledger.core.transfers import ReplayedBatch, TransferColumns
+from token_ledger.core.types import ZERO_ADDRESS
 
 TRANSFER = "0x" + TRANSFER_TOPIC.hex()
 BATCH_REPLAYED = "0x" + BATCH_REPLAYED_TOPIC.hex()
 PART_REPLAYED = "0x" + BATCH_PART_REPLAYED_TOPIC.hex()
+CROSSCHAIN_MINT = "0x" + CROSSCHAIN_MINT_TOPIC.hex()
+CROSSCHAIN_BURN = "0x" + CROSSCHAIN_BURN_TOPIC.hex()
+_EVENTS = frozenset({TRANSFER, BATCH_REPLAYED, PART_REPLAYED, CROSSCHAIN_MINT, CROSSCHAIN_BURN})
+_UNINDEXED = frozenset({(1, 2 + 2 * 96), (2, 2 + 2 * 64)})  # topics, and the length of the data
 _LOG_INDEX_BITS = 32
 _INDEX_MAX = 1 << 31
 _WORD_TEXT = 66
@@ -87,7 +95,7 @@ def _decode_mixed(
     log_index: list[int],
     keys: list[int],
 ) -> DecodedLogs:
-    if any(topic not in (TRANSFER, BATCH_REPLAYED, PART_REPLAYED) for topic, _ in shapes):
+    if any(topic not in _EVENTS for topic, _ in shapes):
         raise ValueError("a log is of another event than was asked for")
     places = [
         i for i, shape in enumerate(shapes) if shape == (TRANSFER, 3) and len(logs[i]["data"]) == 66
@@ -98,7 +106,8 @@ def _decode_mixed(
     transfer_keys = [keys[i] for i in places]
     batches: list[ReplayedBatch] = []
     parts: set[int] = set()
-    for i, (topic, _) in enumerate(shapes):
+    skipped = 0
+    for i, (topic, topics) in enumerate(shapes):
         if topic == PART_REPLAYED:
             _assign_seqs(transfers, transfer_keys, _decode_part(logs[i]), keys[i])
             parts.add(keys[i])
@@ -108,7 +117,12 @@ def _decode_mixed(
                 run = _Run(batch.tx_hash, batch.first_seq, batch.count)
                 _assign_seqs(transfers, transfer_keys, run, keys[i])
             batches.append(batch)
-    return transfers, batches, len(logs) - len(places) - len(batches) - len(parts)
+        elif topic != TRANSFER:
+            _assign_bridge(transfers, transfer_keys, logs[i], keys[i])
+        elif (topics, len(logs[i]["data"])) != (3, _WORD_TEXT):
+            skipped += 1
+            transfers.unindexed += (topics, len(logs[i]["data"])) in _UNINDEXED
+    return transfers, batches, skipped
 
 
 def _decode_batch(log: Log, block_number: int, log_index: int) -> ReplayedBatch:
@@ -152,6 +166,33 @@ def _assign_seqs(transfers: TransferColumns, keys: list[int], run: _Run, key: in
     if {transfers.tx_hash[start], transfers.tx_hash[end - 1]} != {run.tx_hash}:
         return
     transfers.seq[start:end] = range(run.first_seq, run.first_seq + run.count)
+
+
+def _assign_bridge(transfers: TransferColumns, keys: list[int], log: Log, key: int) -> None:
+    """Note which bridge minted or burned: its event stands beside the transfer it tells of.
+
+    An event of another form, or beside nothing that it could tell of, says nothing.
+    """
+    topics, data = log["topics"], log["data"]
+    if len(topics) != 3 or len(data) != _WORD_TEXT:
+        return
+    party, bridge, value = (decode_data(word, size=32) for word in (*topics[1:], data))
+    if any(party[:12]) or any(bridge[:12]):
+        return
+    zero_side, other_side = (
+        (transfers.from_address, transfers.to_address)
+        if topics[0] == CROSSCHAIN_MINT
+        else (transfers.to_address, transfers.from_address)
+    )
+    tx_hash = _hash(log["transactionHash"])
+    for wanted in (key - 1, key + 1):  # OpenZeppelin's order, then the other one
+        i = bisect_left(keys, wanted)
+        if i == len(keys) or keys[i] != wanted or i in transfers.bridges:
+            continue
+        told = (zero_side[i], other_side[i], transfers.value[i], transfers.tx_hash[i])
+        if told == (ZERO_ADDRESS, party[12:], value, tx_hash):
+            transfers.bridges[i] = bridge[12:]
+            return
 
 
 def _columns(logs: list[Log], block_number: list[int], log_index: list[int]) -> TransferColumns:

@@ -12,6 +12,8 @@ from typing import Any
 
 from token_ledger.chain.decoding import (
     BATCH_REPLAYED,
+    CROSSCHAIN_BURN,
+    CROSSCHAIN_MINT,
     PART_REPLAYED,
     TRANSFER,
     DecodedLogs,
@@ -44,7 +46,8 @@ class LogReader:
         """
         self._rpc = rpc
         self._address = "0x" + address.hex()
-        topics = [TRANSFER, BATCH_REPLAYED, PART_REPLAYED] if replayed else [TRANSFER]
+        topics = [TRANSFER, CROSSCHAIN_MINT, CROSSCHAIN_BURN]
+        topics += [BATCH_REPLAYED, PART_REPLAYED] if replayed else []
         self._filter = {"address": self._address, "topics": [topics]}
         self._window = window
         self._size = RANGE_START

@@ -39,7 +39,11 @@ class ReplayedBatch:
 
 @dataclass(slots=True)
 class TransferColumns:
-    """Transfer logs in chain order, one list a field. `seq` is None where no replay made it."""
+    """Transfer logs in chain order, one list a field. `seq` is None where no replay made it.
+
+    `bridges`: the bridge that minted or burned (ERC-7802), by the place of its transfer.
+    `unindexed` counts Transfer logs that are none of these because they name their sides in data.
+    """
 
     block_number: Sequence[int] = ()
     block_hash: Sequence[bytes] = ()
@@ -50,6 +54,8 @@ class TransferColumns:
     to_address: Sequence[bytes] = ()
     value: Sequence[bytes] = ()
     seq: list[int | None] = field(default_factory=list)
+    bridges: dict[int, bytes] = field(default_factory=dict)
+    unindexed: int = 0
 
     def __len__(self) -> int:
         return len(self.value)

@@ -8,19 +8,17 @@ mirror with the entries is `mirror_joins`' business.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from token_ledger.core.hashing import keccak
 from token_ledger.core.packing import pack
-from token_ledger.core.transfers import BlockHeader, ChainRange, TransferColumns
+from token_ledger.core.transfers import BlockHeader, ChainRange
 from token_ledger.core.types import Batch
 from token_ledger.errors import DatabaseError, ForkedError
-from token_ledger.ledger import mirror_forks
+from token_ledger.ledger import mirror_forks, mirror_rows
 from token_ledger.ledger.batches import read_header
 from token_ledger.ledger.mirror_schema import (
     chain_batches,
@@ -33,28 +31,13 @@ from token_ledger.ledger.mirror_schema import (
 from token_ledger.ledger.schema import accounts, batch_signatures, token_batches, token_ledger
 from token_ledger.ledger.tokens import StoredToken
 
-_COLUMNS = (
-    "contract_no, block_hash, log_index, block_number, tx_hash, tx_index, "
-    "from_address, to_address, value, seq"
-)
-_NUMBER = "CAST(CAST(substr(?{}, 1 + 20 * i, 20) AS TEXT) AS INTEGER)"
-_INSERT_TRANSFERS = f"""
-WITH RECURSIVE place (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM place WHERE i + 1 < ?2)
-INSERT INTO chain_transfers ({_COLUMNS})
-SELECT ?1, substr(?3, 1 + 32 * i, 32), {_NUMBER.format(8)}, {_NUMBER.format(9)},
-    substr(?4, 1 + 32 * i, 32), {_NUMBER.format(10)}, substr(?5, 1 + 20 * i, 20),
-    substr(?6, 1 + 20 * i, 20), substr(?7, 1 + 32 * i, 32), NULLIF({_NUMBER.format(11)}, -1)
-FROM place
-"""  # noqa: S608 - columns of our own
-_COPY_TRANSFERS = f"COPY chain_transfers ({_COLUMNS}) FROM STDIN"
-_COPY_ROWS = 5_000
-
 
 @dataclass(frozen=True, slots=True)
 class StoredContract:
     """A contract that the mirror follows; `token_no` is None where it is no token of ours.
 
-    `block_number`: the first block that can hold its logs, where that is known.
+    `block_number`: the first block that can hold its logs, where that is known. `adopted`: it is a
+    token that was always on the chain. `implementation`: a proxy's, when it was recorded.
     """
 
     contract_no: int
@@ -64,6 +47,13 @@ class StoredContract:
     block_number: int | None
     tx_hash: bytes | None
     code_hash: bytes | None
+    adopted: bool = False
+    implementation: bytes | None = None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it is the ledger's own, into which batches are replayed."""
+        return self.token_no is not None and not self.adopted
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +186,8 @@ def _contract(row: Row[Any]) -> StoredContract:
         block_number=row.block_number,
         tx_hash=row.tx_hash,
         code_hash=row.code_hash,
+        adopted=bool(row.adopted),
+        implementation=row.implementation,
     )
 
 
@@ -226,8 +218,7 @@ def store_range(
         raise ForkedError(f"the mirror knows other blocks from {found.from_block} on")
     _store_blocks(connection, contract.chain_id, found.blocks)
     if len(found.transfers):
-        store = _copy_transfers if connection.dialect.name == "postgresql" else _insert_transfers
-        store(connection, contract.contract_no, found.transfers)
+        mirror_rows.store_transfers(connection, contract.contract_no, found.transfers)
     if found.batches:
         connection.execute(
             insert(chain_batches),
@@ -281,61 +272,6 @@ def _store_blocks(connection: Connection, chain_id: int, headers: list[BlockHead
         " WHERE chain_blocks.orphaned_at IS NOT NULL",
         [(chain_id, h.number, h.hash, h.parent_hash, h.timestamp) for h in headers],
     )
-
-
-def _insert_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
-    # One statement that cuts each column's bytes into rows: twice as fast as a statement a row,
-    # and the interpreter is free meanwhile to fetch the next range.
-    connection.exec_driver_sql(
-        _INSERT_TRANSFERS,
-        (
-            contract_no,
-            len(transfers),
-            b"".join(transfers.block_hash),
-            b"".join(transfers.tx_hash),
-            b"".join(transfers.from_address),
-            b"".join(transfers.to_address),
-            b"".join(transfers.value),
-            _digits(transfers.log_index),
-            _digits(transfers.block_number),
-            _digits(transfers.tx_index),
-            _digits([-1 if seq is None else seq for seq in transfers.seq]),
-        ),
-    )
-
-
-def _digits(numbers: Sequence[int]) -> bytes:
-    """Return numbers as text of 20 bytes each, joined."""
-    return b"".join([b"%020d" % number for number in numbers])
-
-
-def _copy_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
-    driver: Any = connection.connection.driver_connection
-    columns = zip(
-        transfers.block_hash,
-        transfers.log_index,
-        transfers.block_number,
-        transfers.tx_hash,
-        transfers.tx_index,
-        transfers.from_address,
-        transfers.to_address,
-        transfers.value,
-        transfers.seq,
-        strict=True,
-    )
-    from_bytes, null = int.from_bytes, "\\N"
-    lines = [
-        f"{contract_no}\t\\\\x{block.hex()}\t{index}\t{number}\t\\\\x{tx.hex()}\t{place}"
-        f"\t\\\\x{sender.hex()}\t\\\\x{receiver.hex()}\t{from_bytes(value, 'big')}"
-        f"\t{null if seq is None else seq}\n"
-        for block, index, number, tx, place, sender, receiver, value, seq in columns
-    ]
-    try:
-        with driver.cursor() as cursor, cursor.copy(_COPY_TRANSFERS) as copy:
-            for start in range(0, len(lines), _COPY_ROWS):
-                copy.write("".join(lines[start : start + _COPY_ROWS]))
-    except psycopg.Error as error:  # past SQLAlchemy, so past its translation as well
-        raise DatabaseError(f"the transfers cannot be stored: {error}") from error
 
 
 # --- what a replay needs

@@ -22,7 +22,7 @@ from token_ledger.ledger.mirror_schema import (
 
 _MOVED = (
     "contract_no, block_number, log_index, block_hash, tx_hash, tx_index,"
-    " from_address, to_address, value, seq"
+    " from_address, to_address, value, seq, bridge"
 )
 
 

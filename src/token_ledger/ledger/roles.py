@@ -22,9 +22,12 @@ UPDATED: dict[str, tuple[str, ...]] = {
     "token_holds": ("remaining", "captured", "released_at", "updated_at"),
     "token_supply": ("total_supply", "total_minted", "total_burned", "updated_at"),
     "tokens": ("canonical_chain_id", "closing_at", "finalized_at", "balance_max"),
-    "chain_contracts": ("token_no", "block_number", "tx_hash", "code_hash"),
+    "token_homes": ("next_block", "stopped_block", "stopped_index", "updated_at"),
+    "chain_contracts": (
+        *("token_no", "block_number", "tx_hash", "code_hash", "adopted", "implementation"),
+    ),
     "chain_cursors": ("next_block", "last_block_hash", "updated_at"),
-    "chain_transfers": ("seq",),
+    "chain_transfers": ("seq", "bridge"),
     "chain_blocks": ("orphaned_at",),
 }
 """What an application changes in place: balances, which entries explain, and the chain's mirror."""
