@@ -31,6 +31,9 @@ def full(database_url: str, tmp_path: Path) -> Ledger:
     books.fill(ledger, 120)
     seal(ledger)
     books.fill(ledger, 30, seed=2)
+    ledger.set_rule("play", "0.5", count_max=2)
+    ledger.award("bob", "play", idempotency_key="play")
+    ledger.retire_rule("play")
     ledger.create_token("TWO", "Second", 0)
     ledger.use("TWO")
     ledger.mint("alice", 2**256 - 1, reason="all", metadata={"a": [1, "ü"]})
@@ -45,13 +48,16 @@ def _open(url: str, tmp_path: Path) -> Ledger:
 def test_everything_is_the_same(full: Ledger, other_url: str, tmp_path: Path) -> None:
     """Ids, balances, supply, digests and proofs are the same there, and posting goes on."""
     moved = move(full, other_url)
-    assert 151 == moved.entries_copied
+    assert 152 == moved.entries_copied
     assert 1 <= moved.batches_recomputed
     with _open(other_url, tmp_path) as there:
         for person in books.PEOPLE:
             assert full.get_account(person) == there.get_account(person)
             assert full.get_statement(person) == there.get_statement(person)
         assert full.get_supply() == there.get_supply()
+        assert full.rules(history=True) == there.rules(history=True)
+        awarded = there.award("bob", "play", idempotency_key="play")
+        assert (True, full.rule_of(awarded.id)) == (awarded.repeated, there.rule_of(awarded.id))
         entry = full.get_statement("bob").entries[-1]
         assert proof_to_json(prove(full, entry.id)) == proof_to_json(prove(there, entry.id))
         key = {"reason": "play", "idempotency_key": "after"}
@@ -82,7 +88,7 @@ def test_it_goes_on_where_it_was_interrupted(
             move(full, other_url, progress=stop_after(1))
         with pytest.raises(SchemaVersionError):
             _open(other_url, tmp_path)
-    assert 151 - 80 == move(full, other_url).entries_copied
+    assert 152 - 80 == move(full, other_url).entries_copied
     assert 0 == move(full, other_url).entries_copied
     full.close()
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from token_ledger.ledger import (
         Account,
         AsyncLedger,
+        Awarded,
+        EarningRule,
         Ledger,
         Posted,
         StatementPage,
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "AsyncLedger",
+    "Awarded",
     "Batch",
+    "EarningRule",
     "Entry",
     "Finding",
     "Header",

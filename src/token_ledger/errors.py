@@ -20,11 +20,13 @@
     │   ├── TokenExistsError
     │   ├── UnknownEntryError
     │   ├── UnknownBatchError
+    │   ├── UnknownRuleError        no earning rule for the action, or it is retired
     │   ├── KeyConflictError        the same idempotency key with another request
     │   ├── SystemAccountError      `system` where an ordinary account is needed, or the reverse
     │   ├── LimitError              a limit of the account or of the token
     │   │   ├── BalanceLimitError       more than an account may hold
-    │   │   └── SpendLimitError         more than it may spend in the period
+    │   │   ├── SpendLimitError         more than it may spend in the period
+    │   │   └── EarningCapError         more than the action may earn
     │   ├── AccountFrozenError      it may not spend
     │   ├── AccountClosedError      it neither pays nor is paid any more
     │   ├── ReversalError           reversed already, or more than there was
@@ -185,6 +187,12 @@ class UnknownBatchError(RuleError):
     code = "unknown_batch"
 
 
+class UnknownRuleError(RuleError):
+    """No earning rule for the action, or it is retired."""
+
+    code = "unknown_rule"
+
+
 class KeyConflictError(RuleError):
     """The same idempotency key came with another request."""
 
@@ -213,6 +221,12 @@ class SpendLimitError(LimitError):
     """The account would spend more in the period than it may."""
 
     code = "spend_limit"
+
+
+class EarningCapError(LimitError):
+    """The action would earn more than its rule's caps allow."""
+
+    code = "earning_cap"
 
 
 class AccountFrozenError(RuleError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from token_ledger.core.address import derive_vault, to_checksum
@@ -184,3 +186,12 @@ def test_totals_are_all_that_came_and_went(ledger: Ledger) -> None:
         n // ONE for n in (alice.balance, alice.total_earned, alice.total_spent, alice.total_staked)
     )
     assert "74" == alice.amount
+
+
+def test_one_account_made_by_many(ledger: Ledger) -> None:
+    """Many who make one account at once all find it made, whoever came first."""
+    with ThreadPoolExecutor(8) as pool:
+        for round_no in range(10):
+            name = f"new-{round_no}"
+            made = pool.map(lambda _, n=name: ledger.create_account(n, exist_ok=True), range(8))
+            assert 1 == len({account.address for account in made})

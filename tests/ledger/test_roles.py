@@ -39,6 +39,8 @@ def test_application_works_as_that_role(application: str) -> None:
         ledger.transfer("a", "c", 2, reason="x")
         ledger.post_many([ledger.record("a", "b", 1, reason="x", memo=str(i)) for i in range(5)])
         ledger.burn("c", 1, reason="x")
+        ledger.set_rule("play", 1)
+        ledger.burn("d", ledger.award("d", "play").amount, reason="x")
         ledger.create_token("U", "Another", 2)
         ledger.use("T")
         ledger.set_canonical_chain(5)
@@ -57,6 +59,7 @@ def test_application_works_as_that_role(application: str) -> None:
         "ALTER TABLE token_ledger DISABLE TRIGGER token_ledger_no_update",
         "DROP TRIGGER token_ledger_no_delete ON token_ledger",
         "DROP TABLE token_ledger CASCADE",
+        "UPDATE earning_rules SET retired = TRUE",
         "ALTER TABLE token_ledger DROP CONSTRAINT token_ledger_check",
         "DROP FUNCTION token_ledger_refuse() CASCADE",
         "SET session_replication_role = replica",

@@ -266,14 +266,16 @@ def entry() -> None:
 def entry_show(app: App, /, *, entry_id: str) -> None:
     """Show one entry whole, by its id."""
     with app.open_ledger() as ledger:
-        found = ledger.get_entry(entry_id)
+        found, rule = ledger.get_entry(entry_id), ledger.rule_of(entry_id)
     document = {
         **entry_json(found),
+        "rule": None if rule is None else {"action": rule.action, "version": rule.version},
         "balance_after_from": human(found.balance_after_from, found.decimals),
         "balance_after_to": human(found.balance_after_to, found.decimals),
         "supply_after": human(found.supply_after, found.decimals),
     }
-    shown = {**document, "metadata": found.metadata}
+    earned = None if rule is None else f"{rule.action}, version {rule.version}"
+    shown = {**document, "metadata": found.metadata, "rule": earned}
     app.answer(
         document,
         lambda screen: screen.pairs(

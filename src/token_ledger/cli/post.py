@@ -44,21 +44,23 @@ def posting_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def read_reference(text: str | None) -> tuple[str, str] | None:
+    """Return type and id of a `--ref`."""
+    if text is None:
+        return None
+    kind, colon, name = text.partition(":")
+    if not (kind and colon and name):
+        raise UsageError(f"--ref {text!r} is not TYPE:ID", hint="write it as in paper:42")
+    return kind, name
+
+
 def read_words(words: dict[str, Any]) -> dict[str, Any]:
     """Return the keywords of the ledger's verbs from the options of a posting."""
-    reference = None
-    if words["ref"] is not None:
-        kind, colon, name = words["ref"].partition(":")
-        if not (kind and colon and name):
-            raise UsageError(
-                f"--ref {words['ref']!r} is not TYPE:ID", hint="write it as in paper:42"
-            )
-        reference = (kind, name)
     metadata = words["metadata"]
     return {
         "reason": words["reason"],
         "idempotency_key": words["key"],
-        "reference": reference,
+        "reference": read_reference(words["ref"]),
         "memo": words["memo"],
         "metadata": None if metadata is None else json.loads(parse_metadata(metadata)),
         "timestamp": words["timestamp"],
@@ -174,8 +176,8 @@ def seed(app: App, /, *, amount: str, reason: str) -> None:
     app.answer({"seeded": count}, lambda screen: screen.pairs([("accounts endowed", count)]))
 
 
-def answer_posted(app: App, posted: Posted, symbol: str) -> None:
-    """Answer with what a posting became."""
+def answer_posted(app: App, posted: Posted, symbol: str, **more: object) -> None:
+    """Answer with what a posting became, and what a verb says `more` of it."""
     document = {
         "id": to_hex(posted.id),
         "entry_no": posted.entry_no,
@@ -189,6 +191,7 @@ def answer_posted(app: App, posted: Posted, symbol: str) -> None:
         "supply_after": human(posted.supply_after, posted.decimals),
         "idempotency_key": posted.idempotency_key,
         "repeated": posted.repeated,
+        **more,
     }
     app.answer(
         document,
@@ -201,6 +204,7 @@ def answer_posted(app: App, posted: Posted, symbol: str) -> None:
                 (posted.to_account, document["balance_after_to"]),
                 ("supply", document["supply_after"]),
                 ("key", posted.idempotency_key),
+                *((name.replace("_", " "), value) for name, value in more.items()),
             ]
         ),
     )

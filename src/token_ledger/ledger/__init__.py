@@ -10,12 +10,15 @@ from token_ledger.ledger.ledger import Ledger, upgrade
 from token_ledger.ledger.posting import Posted
 from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
 from token_ledger.ledger.roles import grant_application_role
+from token_ledger.ledger.rules import Awarded, EarningRule
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
 
 __all__ = [
     "Account",
     "AsyncLedger",
+    "Awarded",
     "Connection",
+    "EarningRule",
     "Ledger",
     "Posted",
     "StatementPage",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, Row, insert, literal, select
+from sqlalchemy import Connection, Row, insert, literal, or_, select
 from sqlalchemy.sql import Select
 
 from token_ledger.core.address import derive_vault, to_checksum
@@ -165,16 +165,19 @@ def create_account(
     chosen = address or derive_vault(context.secret, account_id, context.operator)
     if len(chosen) != 20 or chosen == ZERO_ADDRESS:
         raise UsageError("an account's address has 20 bytes and is not zero", hint="check it")
-    existing = connection.execute(select(table.address).where(table.account_id == account_id))
-    found = existing.scalar()
-    if found is not None and exist_ok and (address is None or bytes(found) == address):
+    query = select(table.account_id, table.address).where(
+        or_(table.account_id == account_id, table.address == chosen)
+    )
+    found = {row[0]: bytes(row[1]) for row in connection.execute(query)}
+    mine = found.get(account_id)
+    if mine is not None and exist_ok and (address is None or mine == address):
         return
-    if found is not None:
+    if mine is not None:
         raise AccountExistsError(
-            f"there is an account {account_id!r} already, at {to_checksum(bytes(found))}",
+            f"there is an account {account_id!r} already, at {to_checksum(mine)}",
             hint="an account and its address are for ever",
         )
-    if connection.execute(select(table.account_no).where(table.address == chosen)).first():
+    if found:
         raise AccountExistsError(
             f"the address {to_checksum(chosen)} is another account's", hint="one account each"
         )

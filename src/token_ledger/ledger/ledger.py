@@ -29,6 +29,7 @@ from token_ledger.ledger import accounts, identity, posting, queries, tokens
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.accounts import Account
 from token_ledger.ledger.controls import Controls
+from token_ledger.ledger.earning import Earning
 from token_ledger.ledger.holding import Holding
 from token_ledger.ledger.identity import Identity
 from token_ledger.ledger.posting import Posted
@@ -48,7 +49,7 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class Ledger(Controls, Holding, Upkeep, Ways):
+class Ledger(Controls, Earning, Holding, Upkeep, Ways):
     """An open ledger, and the token that its methods speak of."""
 
     def __init__(

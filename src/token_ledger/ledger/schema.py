@@ -20,6 +20,7 @@ from sqlalchemy import (
     Column,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Integer,
     LargeBinary,
     MetaData,
@@ -216,6 +217,40 @@ token_holds = Table(
     Column("expires_at", BigInteger),
     Column("released_at", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
+)
+
+earning_rules = Table(  # every version; the highest of an action is in force unless retired
+    "earning_rules",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("action", Text, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("base_value", Uint256(), nullable=False),
+    Column("multiplier", Uint256(), nullable=False),  # in units of 10**-18
+    Column("count_max", BigInteger),  # of awards of an account in a period
+    Column("value_max", Uint256()),  # that an account earns in a period
+    Column("period", BigInteger),  # in microseconds; NULL: for ever
+    Column("total_max", Uint256()),  # that all accounts earn, for ever
+    Column("retired", Boolean(create_constraint=False), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+token_awards = Table(  # which version made an entry, and what the action had come to with it
+    "token_awards",
+    metadata,
+    Column("entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), primary_key=True),
+    Column("token_no", Integer, nullable=False),
+    Column("account_no", BigInteger, ForeignKey("accounts.account_no"), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("awarded_at", BigInteger, nullable=False),
+    Column("count_after", BigInteger, nullable=False),
+    Column("value_after", Wide(), nullable=False),
+    Column("total_after", Wide(), nullable=False),
+    ForeignKeyConstraint(
+        ["token_no", "action", "version"],
+        ["earning_rules.token_no", "earning_rules.action", "earning_rules.version"],
+    ),
 )
 
 token_batches = Table(
