@@ -15,10 +15,28 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from token_ledger import Ledger, TokenTerms
+from token_ledger import Ledger, Posted, TokenTerms
 from token_ledger.errors import RetryableError
 
 ATTEMPTS = 5
+
+
+def _wallet(user_id: int) -> str:
+    return f"user:{user_id}"
+
+
+def _result(posted: Posted) -> dict[str, Any]:
+    """Return what the site's views know: wallets, balances after, transaction and key."""
+    return {
+        "from_wallet": posted.from_account,
+        "to_wallet": posted.to_account,
+        "amount": posted.amount,
+        "from_balance_after": posted.balance_after_from,
+        "to_balance_after": posted.balance_after_to,
+        "transaction_id": posted.id.hex(),
+        "idempotency_key": posted.idempotency_key,
+        "repeated": posted.repeated,
+    }
 
 
 class CoinService:
@@ -28,18 +46,48 @@ class CoinService:
         self._coins = ledger.bound_to(session)
         self._session = session
 
-    def credit(self, user_id: int, amount: str, *, reason: str, key: str) -> dict[str, Any]:
-        """Issue coins to a user, once for a key."""
-        wallet = f"user:{user_id}"
-        self._coins.create_account(wallet, exist_ok=True)
-        posted = self._coins.mint(wallet, amount, reason=reason, idempotency_key=key)
-        return {
-            "wallet_id": wallet,
-            "balance_after": posted.balance_after_to,
-            "transaction_id": posted.id.hex(),
-            "idempotency_key": key,
-            "repeated": posted.repeated,
-        }
+    def credit(
+        self, user_id: int, amount: str, *, reason: str, key: str | None = None
+    ) -> dict[str, Any]:
+        """Issue coins to a user, once for a key. The wallet is made when it is missing."""
+        posted = self._coins.credit(
+            _wallet(user_id), amount, create_account=True, reason=reason, idempotency_key=key
+        )
+        return _result(posted)
+
+    def debit(
+        self, user_id: int, amount: str, *, reason: str, key: str | None = None
+    ) -> dict[str, Any]:
+        """Take coins from a user, once for a key."""
+        return _result(
+            self._coins.debit(_wallet(user_id), amount, reason=reason, idempotency_key=key)
+        )
+
+    def transfer(
+        self, sender: int, receiver: int, amount: str, *, reason: str, key: str | None = None
+    ) -> dict[str, Any]:
+        """Move coins from a user to another, once for a key, wholly or not at all."""
+        posted = self._coins.transfer(
+            _wallet(sender), _wallet(receiver), amount, reason=reason, idempotency_key=key
+        )
+        return _result(posted)
+
+    def balance(self, user_id: int) -> int:
+        """Return a user's coins; 0 without a wallet."""
+        return self._coins.get_balance(_wallet(user_id))
+
+    def history(self, user_id: int, *, limit: int = 50, offset: int = 0) -> list[dict[str, Any]]:
+        """Return what happened to a user's coins, the newest first."""
+        wallet = _wallet(user_id)
+        return [
+            {
+                "transaction_id": entry.id.hex(),
+                "amount": entry.value if entry.to_account == wallet else -entry.value,
+                "reason": entry.reason,
+                "balance_after": entry.balance_after(wallet),
+            }
+            for entry in self._coins.get_history(wallet, limit, offset)
+        ]
 
     def award_participation(self, registration: int, user_id: int) -> dict[str, Any]:
         """Pay for taking part, and mark the registration, together."""

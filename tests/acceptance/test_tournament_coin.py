@@ -1,69 +1,67 @@
-"""Acceptance, tournament coin: its invariants, service and idempotency, on this ledger.
+"""Acceptance, tournament coin: invariants (10), service (15) and idempotency (10).
 
-Covered: credit (mint), debit (burn), transfer, keys, history, conservation, missing wallets, and in
-tests/test_examples.py payouts in the caller's transaction. Not here: overdraft, recalculation.
+Its groups reconcile and properties are in `test_tournament_upkeep.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from tests import books
+from tests.acceptance.tournament_site import USERS, Site, example
 
 from token_ledger.errors import (
     AmountRangeError,
     InsufficientBalanceError,
     KeyConflictError,
-    RuleError,
     SelfTransferError,
     TokenLedgerError,
 )
-from token_ledger.ledger import Ledger
 
-WALLETS = ("user:1", "user:2", "user:3")
-
-
-@pytest.fixture
-def coins(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
-    """Yield a ledger of three wallets with 100 each."""
-    with books.create(database_url, tmp_path) as ledger:
-        for wallet in WALLETS:
-            ledger.create_account(wallet, initial_balance=100)
-        yield ledger
+# --- invariants -----------------------------------------------------------------------------
 
 
-def _sum(coins: Ledger) -> int:
-    return sum(coins.get_balance(wallet) for wallet in WALLETS)
+def test_conservation(site: Site) -> None:
+    """Transfers neither make nor lose a coin."""
+    site.call("transfer", 1, 2, "60", reason="bet")
+    site.call("transfer", 2, 3, "160", reason="bet")
+    assert [40, 0, 260] == site.coins()
+    assert 300 == site.ledger.get_total_supply()
 
 
-def test_conservation_under_concurrency(coins: Ledger) -> None:
+def test_conservation_under_concurrency(site: Site) -> None:
     """Concurrent transfers neither make nor lose a coin, and nobody goes below zero."""
 
     def play(number: int) -> None:
-        sender, receiver = WALLETS[number % 3], WALLETS[(number + 1 + number % 2) % 3]
+        sender, receiver = USERS[number % 3], USERS[(number + 1 + number % 2) % 3]
         try:
-            coins.transfer(sender, receiver, 30, reason="game")
+            site.call("transfer", sender, receiver, "30", reason="game")
         except InsufficientBalanceError:
             return
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(play, range(60)))
-    assert 300 * 10**18 == _sum(coins) == coins.get_total_supply()
-    assert min(coins.get_balance(wallet) for wallet in WALLETS) >= 0
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(play, range(48)))
+    assert 300 == sum(site.coins()) == site.ledger.get_total_supply()
+    assert 0 <= min(site.coins())
 
 
-def test_two_spends_of_the_same_money(coins: Ledger) -> None:
-    """Of two concurrent spends of the same money exactly one succeeds."""
+def test_insufficient_funds(site: Site) -> None:
+    """A user cannot spend more than they have, and what was tried leaves nothing behind."""
+    with pytest.raises(InsufficientBalanceError):
+        site.call("debit", 1, "101", reason="shop")
+    assert [100, 100, 100] == site.coins()
+    assert 1 == len(site.call("history", 1))
+
+
+def test_two_spends_of_the_same_coins(site: Site) -> None:
+    """Of two concurrent spends of the same coins exactly one succeeds."""
 
     def spend(_: int) -> bool:
         try:
-            coins.burn("user:1", 100, reason="shop")
+            site.call("debit", 1, "100", reason="shop")
         except InsufficientBalanceError:
             return False
         return True
@@ -72,95 +70,209 @@ def test_two_spends_of_the_same_money(coins: Ledger) -> None:
         assert [False, True] == sorted(pool.map(spend, range(2)))
 
 
-@pytest.mark.parametrize(
-    ("column", "other"),
-    [
-        ("amount", "(SELECT max_supply FROM tokens)"),
-        ("reason", "'other'"),
-        ("timestamp", "timestamp + 1"),
-    ],
-)
-def test_entries_are_immutable(column: str, other: str, coins: Ledger) -> None:
-    """The database itself refuses to change an amount, a reason or a time, and to delete."""
-    for statement in (
-        f"UPDATE token_ledger SET {column} = {other}",
-        "DELETE FROM token_ledger",
-    ):
-        with pytest.raises((TokenLedgerError, DBAPIError)), coins.write() as connection:
-            connection.exec_driver_sql(statement)
-    assert 300 * 10**18 == _sum(coins)
+@pytest.mark.parametrize("change", ["amount = balance_after_to", "reason = 'other'"])
+def test_amount_and_reason_are_immutable(change: str, site: Site) -> None:
+    """The database itself refuses to change what an entry says."""
+    site.call("credit", 1, "7", reason="prize")
+    with pytest.raises(DBAPIError), site.engine.begin() as connection:
+        connection.execute(text(f"UPDATE token_ledger SET {change}"))
+    assert ["prize", "welcome"] == [entry["reason"] for entry in site.call("history", 1)]
 
 
-def test_created_at_is_monotonic(coins: Ledger) -> None:
+def test_created_at_is_monotonic(site: Site) -> None:
     """A wallet's history has times that never run backwards."""
     for _ in range(10):
-        coins.transfer("user:1", "user:2", 1, reason="game")
-    times = [entry.created_at for entry in coins.get_statement("user:2").entries]
+        site.call("transfer", 1, 2, "1", reason="game")
+    times = [entry.created_at for entry in site.ledger.get_history("user:2")]
     assert sorted(times, reverse=True) == times
 
 
-def test_results_say_everything(coins: Ledger) -> None:
-    """A transfer tells wallets, balances after, id, key, and whether it was a repeat."""
-    posted = coins.transfer("user:1", "user:2", 10, reason="bet", idempotency_key="bet:1")
-    assert (90 * 10**18, 110 * 10**18) == (posted.balance_after_from, posted.balance_after_to)
-    assert ("bet:1", False, 32) == (posted.idempotency_key, posted.repeated, len(posted.id))
-    assert 0 == coins.get_balance("user:404")
+def test_recalculation_saves_the_corrected_balance(site: Site) -> None:
+    """What a balance was changed to behind the ledger's back is put right from the entries."""
+    site.damage(2, 250)
+    assert 1 == site.ledger.recalc().corrected
+    assert [100, 100, 100] == site.coins()
 
 
-@pytest.mark.parametrize("amount", ["0", "-1"])
-def test_zero_and_negative_amounts(amount: str, coins: Ledger) -> None:
-    """Amounts of zero and below are refused by every verb, and nothing moves."""
-    for verb in (coins.mint, coins.burn):
-        with pytest.raises((AmountRangeError, TokenLedgerError)):
-            verb("user:1", amount, reason="x")
+def test_recalculation_is_atomic(site: Site) -> None:
+    """Where one correction cannot be written, none is."""
+    for user, coins in ((1, 3), (2, 4)):
+        site.damage(user, coins)
+    mine = "(SELECT account_no FROM accounts WHERE account_id = 'user:2')"
+    forbid = (
+        "CREATE TRIGGER forbid BEFORE UPDATE ON token_accounts"
+        f" WHEN OLD.account_no = {mine} BEGIN SELECT RAISE(ABORT, 'forbidden'); END"
+        if site.sqlite
+        else "CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN IF OLD.account_no = {mine} THEN RAISE 'forbidden'; END IF; RETURN NEW; END $$;"
+        " CREATE TRIGGER forbid BEFORE UPDATE ON token_accounts"
+        " FOR EACH ROW EXECUTE FUNCTION forbid()"
+    )
+    with site.engine.begin() as connection:
+        connection.exec_driver_sql(forbid)
     with pytest.raises(TokenLedgerError):
-        coins.transfer("user:1", "user:2", amount, reason="x")
-    with pytest.raises(SelfTransferError):
-        coins.transfer("user:1", "user:1", 1, reason="x")
-    assert 300 * 10**18 == _sum(coins)
+        site.ledger.recalc()
+    assert [3, 4, 100] == site.coins()
 
 
-def test_deterministic_keys_and_conflicts(coins: Ledger) -> None:
-    """One key pays once, in whatever order requests come; with another amount it is a conflict."""
-    keys = ["participation_award_reg_7", "placement_award_reg_7_place_1"]
-    for key in (*keys, *reversed(keys)):
-        coins.mint("user:1", 10, reason="award", idempotency_key=key)
-    assert 120 * 10**18 == coins.get_balance("user:1")
-    with pytest.raises(KeyConflictError):
-        coins.mint("user:1", 11, reason="award", idempotency_key=keys[0])
-    first, second = (coins.mint("user:1", 1, reason="adjustment") for _ in range(2))
-    assert first.id != second.id
+# --- service --------------------------------------------------------------------------------
 
 
-def test_history_is_newest_first_and_paged(coins: Ledger) -> None:
-    """History comes newest first, in pages; an empty wallet has none."""
-    coins.create_account("user:4")
-    assert () == coins.get_statement("user:4").entries
-    for number in range(5):
-        coins.mint("user:4", 1, reason=f"n{number}")
-    page = coins.get_statement("user:4", limit=3)
-    rest = coins.get_statement("user:4", cursor=page.cursor)
-    reasons = [entry.reason for entry in (*page.entries, *rest.entries)]
-    assert ["n4", "n3", "n2", "n1", "n0"] == reasons
+def test_credit_result(site: Site) -> None:
+    """A credit tells wallet, balance after, transaction and key."""
+    result = site.call("credit", 1, "25", reason="prize", key="k1")
+    assert ("system", "user:1", "25") == tuple(
+        result[name] for name in ("from_wallet", "to_wallet", "amount")
+    )
+    assert (None, 125) == (result["from_balance_after"], result["to_balance_after"])
+    assert ("k1", False, 64) == (
+        result["idempotency_key"],
+        result["repeated"],
+        len(result["transaction_id"]),
+    )
 
 
-_MOVES = st.lists(
-    st.tuples(st.sampled_from(WALLETS), st.sampled_from(WALLETS), st.integers(-1, 150)),
-    max_size=12,
+def test_debit_result(site: Site) -> None:
+    """A debit tells the same, from the other side."""
+    result = site.call("debit", 1, "25", reason="shop", key="k1")
+    assert ("user:1", "system") == (result["from_wallet"], result["to_wallet"])
+    assert (75, None) == (result["from_balance_after"], result["to_balance_after"])
+
+
+def test_transfer_result(site: Site) -> None:
+    """A transfer tells both wallets and both balances after."""
+    result = site.call("transfer", 1, 2, "25", reason="bet")
+    assert ("user:1", "user:2") == (result["from_wallet"], result["to_wallet"])
+    assert (75, 125) == (result["from_balance_after"], result["to_balance_after"])
+
+
+VERBS: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("credit", (1,)),
+    ("debit", (1,)),
+    ("transfer", (1, 2)),
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(moves=_MOVES)
-def test_conservation_over_random_transfers(
-    moves: list[tuple[str, str, int]], coins: Ledger
+@pytest.mark.parametrize("amount", ["0", "-1"])
+@pytest.mark.parametrize(("verb", "users"), VERBS)
+def test_zero_and_negative_amounts(
+    verb: str, users: tuple[int, ...], amount: str, site: Site
 ) -> None:
-    """Whatever is tried, the sum stays, no wallet goes below zero, and a failure moves nothing."""
-    for sender, receiver, amount in moves:
-        before = [coins.get_balance(wallet) for wallet in WALLETS]
-        try:
-            coins.transfer(sender, receiver, amount, reason="random")
-        except (RuleError, TokenLedgerError):
-            assert before == [coins.get_balance(wallet) for wallet in WALLETS]
-    assert 300 * 10**18 == _sum(coins)
-    assert min(coins.get_balance(wallet) for wallet in WALLETS) >= 0
+    """Amounts of zero and below are refused by every verb, and nothing moves."""
+    with pytest.raises(AmountRangeError):
+        site.call(verb, *users, amount, reason="x")
+    assert [100, 100, 100] == site.coins()
+
+
+def test_a_transfer_rolls_back_whole(site: Site) -> None:
+    """What the site undoes is undone on both sides."""
+
+    def work(service: Any) -> None:
+        service.transfer(1, 2, "25", reason="bet")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        site.run(work)
+    assert [100, 100, 100] == site.coins()
+
+
+def test_a_self_transfer_is_refused(site: Site) -> None:
+    """Nobody pays themselves."""
+    with pytest.raises(SelfTransferError):
+        site.call("transfer", 1, 1, "1", reason="x")
+
+
+def test_a_missing_wallet_reads_as_zero(site: Site) -> None:
+    """A user without a wallet has 0 coins, and gets one by the first credit."""
+    assert 0 == site.call("balance", 404)
+    assert 5 == site.call("credit", 404, "5", reason="prize")["to_balance_after"]
+
+
+def test_history_is_newest_first(site: Site) -> None:
+    """History comes newest first, with signed amounts and balances after."""
+    site.call("transfer", 1, 2, "30", reason="bet")
+    found = [(e["amount"], e["reason"], e["balance_after"]) for e in site.call("history", 1)]
+    assert [(-30, "bet", 70), (100, "welcome", 100)] == found
+
+
+def test_history_has_limit_and_offset(site: Site) -> None:
+    """A page is cut by limit and offset."""
+    for number in range(5):
+        site.call("credit", 1, "1", reason=f"n{number}")
+    page = site.call("history", 1, limit=2, offset=1)
+    assert ["n3", "n2"] == [entry["reason"] for entry in page]
+
+
+def test_an_empty_wallet_has_no_history(site: Site) -> None:
+    """No wallet and an empty one have no history."""
+    site.ledger.create_account("user:9")
+    assert [[], []] == [site.call("history", user) for user in (9, 404)]
+
+
+# --- idempotency ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("verb", "users"), VERBS)
+def test_one_key_pays_once(verb: str, users: tuple[int, ...], site: Site) -> None:
+    """A repeat returns the first result, says so, and moves nothing."""
+    first, again = (site.call(verb, *users, "10", reason="x", key="k") for _ in range(2))
+    assert {**first, "repeated": True} == again
+    expected = {"credit": [110, 100, 100], "debit": [90, 100, 100], "transfer": [90, 110, 100]}
+    assert expected[verb] == site.coins()
+
+
+@pytest.mark.parametrize(("verb", "users"), VERBS)
+def test_one_key_with_another_amount(verb: str, users: tuple[int, ...], site: Site) -> None:
+    """The same key with another amount is a conflict, and moves nothing."""
+    site.call(verb, *users, "10", reason="x", key="k")
+    before = site.coins()
+    with pytest.raises(KeyConflictError):
+        site.call(verb, *users, "11", reason="x", key="k")
+    assert before == site.coins()
+
+
+def test_requests_out_of_order(site: Site) -> None:
+    """Repeats in whatever order pay each key once."""
+    keys = ["a", "b", "c"]
+    for key in (*keys, *reversed(keys), "b"):
+        site.call("credit", 1, "10", reason="prize", key=key)
+    assert 130 == site.call("balance", 1)
+
+
+def test_payouts_have_deterministic_keys(site: Site) -> None:
+    """Participation and placements pay once each, under keys made of the registration."""
+    with site.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE registration (id INTEGER PRIMARY KEY, paid INTEGER)"))
+        connection.execute(text("INSERT INTO registration (id) VALUES (7), (8)"))
+    for _ in range(2):
+        example().pay_tournament(site.ledger, site.engine, [(8, 2), (7, 1)])
+    assert [160, 210, 100] == site.coins()
+    keys = {
+        entry.idempotency_key
+        for user in (1, 2)
+        for entry in site.ledger.get_history(f"user:{user}", limit=2)
+    }
+    assert {
+        "participation_award_reg_7",
+        "participation_award_reg_8",
+        "placement_award_reg_8_place_1",
+        "placement_award_reg_7_place_2",
+    } == keys
+
+
+def test_manual_adjustments_need_no_key(site: Site) -> None:
+    """Two adjustments without a key are two."""
+    first, second = (site.call("credit", 1, "1", reason="adjustment") for _ in range(2))
+    assert first["transaction_id"] != second["transaction_id"]
+    assert 102 == site.call("balance", 1)
+
+
+def test_one_key_by_many_at_once(site: Site) -> None:
+    """Of many concurrent requests with one key one pays, and all hear the same transaction."""
+
+    def pay(_: int) -> str:
+        return str(site.call("credit", 1, "10", reason="prize", key="k")["transaction_id"])
+
+    with ThreadPoolExecutor(6) as pool:
+        assert 1 == len(set(pool.map(pay, range(12))))
+    assert 110 == site.call("balance", 1)
