@@ -20,6 +20,7 @@ PUBLIC = [
     "Account",
     "AsyncLedger",
     "Awarded",
+    "BalanceAt",
     "Batch",
     "EarningRule",
     "Entry",

@@ -242,3 +242,25 @@ def test_holds_are_kept_captured_and_released(books) -> None:
     assert 0 == books("holds", "show", held).status
     assert {"expired": 0} == books("holds", "expire", "--json").document
     assert "hold" == books("release", held, "--json").document["error"]["code"]
+
+
+def test_balance_as_of_an_entry_or_a_time(book) -> None:
+    """`balance --at-entry` and `--at-time` tell what was, and that it rests on back-dated words."""
+    book("account", "create", "bob")
+    first = book("transfer", "alice", "bob", "30", "--reason", "x", "--json").document
+    late = ("--timestamp", "2020-01-01T00:00:00Z")
+    book("transfer", "alice", "bob", "30", "--reason", "x", *late)
+    for entry in (first["id"], first["entry_no"]):
+        assert "70 TKN\n" == book("balance", "alice", "--at-entry", entry).out
+    assert "40 TKN\n" == book("balance", "alice").out
+    then = ("--at-time", "2020-06-01T00:00:00Z")
+    found = book("balance", "alice", *then, "--json").document
+    assert ("-30", True, True) == (found["amount"], found["negative"], found["back_dated"])
+    assert "back-dated entries are in it, and below zero" in book("balance", "alice", *then).out
+    both = book("balance", "alice", "--at-entry", "1", *then, "--json")
+    assert "bad_usage" == both.error["code"]
+    assert 1 == book("balance", "nobody", "--at-entry", "1").status
+    assert (
+        "unknown_entry"
+        == book("balance", "alice", "--at-entry", "0x" + "12" * 32, "--json").error["code"]
+    )

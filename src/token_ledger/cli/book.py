@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from token_ledger.ledger import Account, StoredEntry
 
 PAGE = 50
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 # Accounts.
@@ -148,19 +150,38 @@ def _answer_account(app: App, account: Account) -> None:
 
 @click.command(cls=LedgerCommand)
 @click.argument("account_id", metavar="ID")
+@click.option("--at-entry", metavar="ENTRY", help="As of an entry, by number or id.")
+@click.option("--at-time", metavar="T", help="All that is dated up to T, ISO 8601 with zone.")
 @pass_app
-def balance(app: App, /, *, account_id: str) -> None:
-    """Show an account's balance. An account that does not exist is an error."""
+def balance(app: App, /, *, account_id: str, at_entry: str | None, at_time: str | None) -> None:
+    """Show an account's balance, now or as it was. An unknown account is an error."""
     with app.open_ledger() as ledger:
-        value, token = ledger.get_account(account_id).balance, ledger.token
+        value, token, then = ledger.get_account(account_id).balance, ledger.token, None
+        if at_entry is not None or at_time is not None:
+            number = int(at_entry) if at_entry and _NUMBER.fullmatch(at_entry) else at_entry
+            then = ledger.get_balance_at(account_id, entry=number, time=at_time)
+            value = then.value
     amount = format_amount(value, decimals=token.decimals)
-    document = {
+    document: dict[str, Any] = {
         "account_id": account_id,
         "token": token.symbol,
         "amount": amount,
         "value": str(value),
     }
-    app.answer(document, lambda screen: screen.line(f"{amount} {token.symbol}"))
+    if then is not None:
+        document |= {
+            "entry_no": then.entry_no,
+            "back_dated": then.back_dated,
+            "negative": then.negative,
+        }
+
+    def view(screen: Screen) -> None:
+        screen.line(f"{amount} {token.symbol}")
+        if then is not None and then.back_dated:
+            below = ", and below zero" if then.negative else ""
+            screen.line(f"back-dated entries are in it{below}", style="dim")
+
+    app.answer(document, view)
 
 
 @click.command(cls=LedgerCommand)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from token_ledger.ledger.accounts import Account
+from token_ledger.ledger.asof import BalanceAt
 from token_ledger.ledger.asynchronous import AsyncLedger
 from token_ledger.ledger.ledger import Ledger, upgrade
 from token_ledger.ledger.posting import Posted
@@ -17,6 +18,7 @@ __all__ = [
     "Account",
     "AsyncLedger",
     "Awarded",
+    "BalanceAt",
     "Connection",
     "EarningRule",
     "Ledger",

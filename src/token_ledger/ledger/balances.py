@@ -15,6 +15,7 @@ from token_ledger.errors import (
     InsufficientBalanceError,
     SpendLimitError,
 )
+from token_ledger.ledger.dating import Lanes
 from token_ledger.ledger.store import AccountRow, ChangedRow
 from token_ledger.ledger.tokens import StoredToken
 
@@ -41,7 +42,10 @@ class LockedAccount:
     `earned` is all that it ever received, mints included, and `spent` all that it ever sent.
     """
 
-    __slots__ = ("balance", "changed", "earned", "name", "row", "spent", "staked", "window")
+    __slots__ = (
+        *("balance", "changed", "earned", "lanes", "latest_at", "name", "row", "spent", "staked"),
+        "window",
+    )
 
     def __init__(self, row: AccountRow, name: str) -> None:
         self.row = row
@@ -49,6 +53,8 @@ class LockedAccount:
         self.balance, self.earned, self.spent = row.balance, row.earned, row.spent
         self.staked = row.staked
         self.window = (row.window_start, row.window_spent)
+        self.latest_at = row.latest_at
+        self.lanes: Lanes | None = None  # read when an entry is dated before an earlier one
         self.changed = False
 
     def pay(self, value: int, token: StoredToken, *, now: int, waived: Waived) -> int:
@@ -118,7 +124,7 @@ class LockedAccount:
     def changed_row(self, now: int) -> ChangedRow:
         """Return what is written of it."""
         figures = (self.row.number, self.balance, self.earned, self.spent, self.staked)
-        return (*figures, now, *self.window)
+        return (*figures, now, *self.window, self.latest_at)
 
     def _closed(self, closed_at: int) -> AccountClosedError:
         return AccountClosedError(

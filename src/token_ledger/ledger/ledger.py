@@ -5,7 +5,6 @@ A thin facade: each method opens a transaction and calls one function of this pa
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from token_ledger.core.parse import (
 )
 from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.errors import UsageError
-from token_ledger.ledger import accounts, identity, posting, queries, tokens
+from token_ledger.ledger import accounts, identity, posting, tokens
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.accounts import Account
 from token_ledger.ledger.controls import Controls
@@ -33,7 +32,7 @@ from token_ledger.ledger.earning import Earning
 from token_ledger.ledger.holding import Holding
 from token_ledger.ledger.identity import Identity
 from token_ledger.ledger.posting import Posted
-from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
+from token_ledger.ledger.questions import Questions
 from token_ledger.ledger.requests import PostingContext, Words
 from token_ledger.ledger.schema import SCHEMA_VERSION
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
@@ -49,7 +48,7 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class Ledger(Controls, Earning, Holding, Upkeep, Ways):
+class Ledger(Controls, Earning, Holding, Questions, Upkeep, Ways):
     """An open ledger, and the token that its methods speak of."""
 
     def __init__(
@@ -339,44 +338,6 @@ class Ledger(Controls, Earning, Holding, Upkeep, Ways):
             idempotency_key=words.get("idempotency_key"),
             timestamp=None if timestamp is None else parse_timestamp(timestamp),
         )
-
-    # --- questions ------------------------------------------------------------------------
-
-    def get_statement(
-        self,
-        account_id: str,
-        since: str | dt.datetime | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> StatementPage:
-        """Return a page of an account's entries, the last posted first.
-
-        `since`: only entries dated then or later. `cursor`: the one of the page before; it stays
-        good while new entries come in.
-        """
-        token = self.token
-        moment = None if since is None else parse_timestamp(since)
-        with self.read() as connection:
-            return queries.get_statement(
-                connection, token, account_id, since=moment, limit=limit, cursor=cursor
-            )
-
-    def get_entry(self, entry_id: bytes | str) -> StoredEntry:
-        """Return the entry of an id, 32 bytes or 0x-hex. Raises UnknownEntryError."""
-        token = self.token
-        wanted = queries.parse_entry_id(entry_id) if isinstance(entry_id, str) else entry_id
-        with self.read() as connection:
-            return queries.get_entry(connection, token, wanted)
-
-    def get_supply(self) -> Supply:
-        """Return the token's supply with its cumulative figures, in base units."""
-        token = self.token
-        with self.read() as connection:
-            return queries.get_supply(connection, token)
-
-    def get_total_supply(self) -> int:
-        """Return the token's total supply, in base units."""
-        return self.get_supply().total_supply
 
 
 def upgrade(url: str) -> str:

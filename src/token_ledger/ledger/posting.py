@@ -25,6 +25,7 @@ from token_ledger.errors import (
 )
 from token_ledger.ledger import accounts, cutover
 from token_ledger.ledger.balances import IMPORTED, NOTHING, LockedAccount, Waived
+from token_ledger.ledger.dating import Dates
 from token_ledger.ledger.engine import translated
 from token_ledger.ledger.requests import PostingContext, Request, Requests, check_record
 from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO
@@ -100,6 +101,7 @@ class Poster:
         self._supply = _Supply()
         self._latest = 0
         self._rows: list[EntryRow] = []
+        self._dates = Dates(connection, token.token_no)
 
     def lock(self, names: dict[int, str], *, supply: bool) -> None:
         """Lock these accounts (id by number), then the supply if there will be mints or burns."""
@@ -147,9 +149,10 @@ class Poster:
                 outcome = prior.get(request.nonce)
                 if outcome is None:
                     balances = self._move(request, waived)
-                    timestamp = now if request.timestamp is None else request.timestamp
+                    timestamp = self._latest if request.timestamp is None else request.timestamp
                     outcome = Outcome(next(free), request.id, timestamp, *balances, False)
                     rows.append(self._row(request, outcome))
+                    self._dates.note(self.accounts, request, outcome)
                     prior[request.nonce] = outcome
                 else:
                     _check_repeat(request, outcome)
@@ -165,6 +168,7 @@ class Poster:
     def write(self) -> None:
         """Insert what was entered."""
         self._store.insert(self._rows)
+        self._dates.write()
         self._rows = []
 
     def close(self) -> None:

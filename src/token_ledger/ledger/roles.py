@@ -17,7 +17,7 @@ UPDATED: dict[str, tuple[str, ...]] = {
     "token_accounts": (
         *("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
         *("frozen_at", "closed_at", "balance_max", "spend_max", "spend_period"),
-        *("window_start", "window_spent"),
+        *("window_start", "window_spent", "latest_at"),
     ),
     "token_holds": ("remaining", "captured", "released_at", "updated_at"),
     "token_supply": ("total_supply", "total_minted", "total_burned", "updated_at"),

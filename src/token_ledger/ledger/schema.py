@@ -5,6 +5,7 @@ the only way to create a database; `tests/ledger/test_schema.py` holds the two a
 
     Uint256           PostgreSQL NUMERIC, whole and below 2**256; SQLite 32 bytes, big-endian
     Wide              the same for cumulative figures, below 2**320; SQLite 40 bytes
+    Net               cumulative figures with a sign; SQLite 40 bytes, 2**319 above the figure
     Hash32, Address   BYTEA or BLOB of exactly 32 or 20 bytes
     times             BIGINT, microseconds since 1970-01-01T00:00:00Z
 """
@@ -43,6 +44,7 @@ SYSTEM_ACCOUNT_NO = 0
 
 UINT256_BYTES = 32
 WIDE_BYTES = 40
+NET_ZERO = 2**319
 
 
 class _Unsigned(TypeDecorator[int]):
@@ -80,6 +82,33 @@ class Wide(_Unsigned):
 
     cache_ok = True
     width = WIDE_BYTES
+
+
+class Net(TypeDecorator[int]):
+    """-2**319 ≤ n < 2**319: sums of many changes. On SQLite n + 2**319, in 40 bytes."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the engine's own type."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(LargeBinary(WIDE_BYTES))
+        return dialect.type_descriptor(Numeric())
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        """Return the number as the driver takes it."""
+        if value is None:
+            return None
+        if dialect.name != "sqlite":
+            return Decimal(value)
+        return (value + NET_ZERO).to_bytes(WIDE_BYTES, "big")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        """Return the number that the driver gave."""
+        if value is None:
+            return None
+        return int.from_bytes(value, "big") - NET_ZERO if dialect.name == "sqlite" else int(value)
 
 
 def Hash32() -> LargeBinary:  # noqa: N802 — reads as the type that it is
@@ -160,6 +189,7 @@ token_accounts = Table(
     Column("spend_period", BigInteger),
     Column("window_start", BigInteger),  # of the period in which window_spent was spent
     Column("window_spent", Uint256()),
+    Column("latest_at", BigInteger, nullable=False),  # the latest date among its entries
 )
 
 token_ledger = Table(
@@ -251,6 +281,19 @@ token_awards = Table(  # which version made an entry, and what the action had co
         ["token_no", "action", "version"],
         ["earning_rules.token_no", "earning_rules.action", "earning_rules.version"],
     ),
+)
+
+token_backdated = Table(  # entries dated before an earlier one of the account: see `dating`
+    "token_backdated",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("account_no", BigInteger, ForeignKey("accounts.account_no"), primary_key=True),
+    Column("entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), primary_key=True),
+    Column("lane", Integer, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("latest_at", BigInteger, nullable=False),  # of the account, when it was posted
+    Column("lane_total", Net(), nullable=False),
+    Column("total", Net(), nullable=False),
 )
 
 token_batches = Table(

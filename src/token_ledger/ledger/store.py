@@ -47,14 +47,16 @@ class AccountRow(NamedTuple):
     spend_period: int | None = None
     window_start: int | None = None
     window_spent: int | None = None
+    latest_at: int = 0
 
 
-ChangedRow = tuple[int, int, int, int, int, int, int | None, int | None]
-"""account_no, balance, earned, spent, staked, updated_at, window_start, window_spent."""
+ChangedRow = tuple[int, int, int, int, int, int, int | None, int | None, int]
+"""account_no, balance, earned, spent, staked, updated_at, window_start, window_spent, latest_at."""
 
 _ACCOUNT = (
     "account_no, balance, total_earned, total_spent, total_staked, updated_at, frozen_at,"
-    " closed_at, balance_max, spend_max, spend_period, window_start, window_spent"
+    " closed_at, balance_max, spend_max, spend_period, window_start, window_spent,"
+    " latest_at"
 )
 _NUMBERS = frozenset({1, 2, 3, 4, 8, 9, 12})  # the places of 256-bit numbers in it
 
@@ -211,12 +213,12 @@ class SqliteStore(Store):
         if rows:
             self.connection.exec_driver_sql(
                 "UPDATE token_accounts SET balance = ?, total_earned = ?, total_spent = ?,"
-                " total_staked = ?, updated_at = ?, window_start = ?, window_spent = ?"
-                " WHERE token_no = ? AND account_no = ?",
+                " total_staked = ?, updated_at = ?, window_start = ?, window_spent = ?,"
+                " latest_at = ? WHERE token_no = ? AND account_no = ?",
                 [
                     (
                         *(_blob(row[1]), _wide(row[2]), _wide(row[3]), _blob(row[4]), *row[5:7]),
-                        *(None if row[7] is None else _blob(row[7]), self.token_no, row[0]),
+                        *(None if row[7] is None else _blob(row[7]), row[8], self.token_no, row[0]),
                     )
                     for row in rows
                 ],
@@ -332,13 +334,13 @@ class PostgresStore(Store):
         """Write balances, one statement for all."""
         if not rows:
             return
-        numbers, *figures, at, starts, spent = zip(*rows, strict=True)
+        numbers, *figures, at, starts, spent, latest = zip(*rows, strict=True)
         self.connection.exec_driver_sql(
             "UPDATE token_accounts t SET balance = v.b, total_earned = v.e, total_spent = v.s,"
-            " total_staked = v.k, updated_at = v.u, window_start = v.w, window_spent = v.x"
-            " FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::numeric[],"
-            " %s::numeric[], %s::bigint[], %s::bigint[], %s::numeric[])"
-            " AS v (n, b, e, s, k, u, w, x)"
+            " total_staked = v.k, updated_at = v.u, window_start = v.w, window_spent = v.x,"
+            " latest_at = v.l FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[],"
+            " %s::numeric[], %s::numeric[], %s::bigint[], %s::bigint[], %s::numeric[],"
+            " %s::bigint[]) AS v (n, b, e, s, k, u, w, x, l)"
             " WHERE t.token_no = %s AND t.account_no = v.n",
             (
                 list(numbers),
@@ -346,6 +348,7 @@ class PostgresStore(Store):
                 list(at),
                 list(starts),
                 [None if n is None else Decimal(n) for n in spent],
+                list(latest),
                 self.token_no,
             ),
         )
