@@ -30,6 +30,12 @@ def ledger(database_url: str, tmp_path: Path, fresh_anvil: str) -> Iterator[Ledg
         yield ledger
 
 
+INTO_TRANSFERS = (
+    "INSERT INTO chain_transfers (contract_no, block_hash, log_index, block_number, tx_hash,"
+    " tx_index, from_address, to_address, value, seq) "
+)
+
+
 # --- the mirror altered: the rows, the statement, the kinds that appear
 
 TRANSFERS = [
@@ -55,13 +61,13 @@ TRANSFERS = [
     ("UPDATE chain_transfers SET seq = 30 WHERE seq = 29",
      [kinds.DUPLICATED, kinds.MISSING_ON_CHAIN, kinds.VALUE_DIFFERS]),
     (
-        ("INSERT INTO chain_transfers SELECT contract_no, block_hash, log_index + 1000,"
+        (INTO_TRANSFERS + "SELECT contract_no, block_hash, log_index + 1000,"
         " block_number, tx_hash, tx_index, from_address, to_address, value, seq"
         " FROM chain_transfers WHERE seq = 20"),
         [kinds.DUPLICATED],
     ),
     (
-        ("INSERT INTO chain_transfers SELECT contract_no, block_hash, log_index + 1000,"
+        (INTO_TRANSFERS + "SELECT contract_no, block_hash, log_index + 1000,"
         " block_number, tx_hash, tx_index, from_address, to_address, value, NULL"
         " FROM chain_transfers WHERE seq = 20"),
         [kinds.MISSING_IN_LEDGER],
@@ -101,9 +107,9 @@ def test_transfers_that_move_nothing_are_no_entries(ledger: Ledger) -> None:
     source = " FROM chain_transfers WHERE seq = 20"
     sql(
         ledger,
-        "INSERT INTO chain_transfers SELECT " + columns.format(1000)
+        INTO_TRANSFERS + "SELECT " + columns.format(1000)
         + " from_address, to_address, NUM(0), NULL" + source,
-        "INSERT INTO chain_transfers SELECT " + columns.format(2000)
+        INTO_TRANSFERS + "SELECT " + columns.format(2000)
         + " to_address, to_address, value, NULL" + source,
     )  # fmt: skip
     assert [] == found(reconcile(ledger))

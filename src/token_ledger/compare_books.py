@@ -10,24 +10,31 @@ Asks no node: `compare_chain` does.
 from __future__ import annotations
 
 from token_ledger.core.batch import header_digest
-from token_ledger.core.comparison import ReconcileResult
+from token_ledger.core.comparison import ReconcileResult, Scope
 from token_ledger.core.match import (
     account_drift,
     match_batch,
     match_headers,
     missing_in_ledger,
+    orphaned_replay,
     unknown_header,
 )
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import ReplayedBatch
-from token_ledger.ledger import Connection, Ledger, batches, mirror_joins
+from token_ledger.ledger import Connection, Ledger, batches, mirror_joins, mirror_reach
 from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.mirror_joins import SealedRun
+from token_ledger.ledger.mirror_reach import BLOCK_MAX
 
 _HEADERS_PAGE = 500
 
 
 class Books:
-    """The comparison of books and mirror, on one snapshot of the database."""
+    """The comparison of books and mirror, on one snapshot of the database.
+
+    `mirrored` is the last batch that the mirror saw replayed by the block of the comparison,
+    `end_seq` the first `seq` that no such batch holds.
+    """
 
     def __init__(
         self,
@@ -35,6 +42,7 @@ class Books:
         connection: Connection,
         contract: StoredContract,
         result: ReconcileResult,
+        scope: Scope,
     ) -> None:
         self.ledger = ledger
         self.token = ledger.token
@@ -42,46 +50,71 @@ class Books:
         self.contract = contract
         self.result = result
         self.head = batches.head(connection, self.token)
-        self.mirrored = mirror_joins.replayed_number(connection, contract)
-        self.compared = min(self.head.number, self.mirrored)
+        self.last_block = BLOCK_MAX if scope.as_of is None else scope.as_of
+        self.mirrored = mirror_reach.replayed_number(connection, contract, self.last_block)
+        known = min(self.head.number, self.mirrored)
+        self.end_seq = mirror_reach.end_seq(connection, self.token, known)
+        self.reach = mirror_reach.reach_of_blocks(
+            connection,
+            self.token,
+            contract,
+            first_block=scope.from_block,
+            last_block=self.last_block if scope.to_block is None else scope.to_block,
+        )
+        self.compared = min(known, self.reach.last_number)
 
     def compare(self, progress: Progress) -> None:
         """Compare entries, headers and balances, and add what differs to the result."""
         connection, token = self.connection, self.token
-        next_seq = self._compare_entries(progress)
-        strangers = mirror_joins.read_strangers(connection, self.contract, next_seq=next_seq)
+        self._compare_entries(progress)
+        strangers = mirror_joins.read_strangers(
+            connection,
+            self.contract,
+            next_seq=self.end_seq,
+            first_block=self.reach.first_block,
+            last_block=self.reach.last_block,
+        )
         self.result.add(missing_in_ledger(stranger) for stranger in strangers)
+        if self.reach.whole:
+            orphans = mirror_reach.read_orphaned(connection, self.contract, first_seq=self.end_seq)
+            self.result.add(orphaned_replay(orphan) for orphan in orphans)
         self._compare_headers()
         self.result.add(
             account_drift(address, stored=stored, by_entries=by_entries)
             for address, stored, by_entries in mirror_joins.read_drifted(connection, token)
         )
-        self.result.unreplayed = self.head.next_seq - next_seq
+        self.result.unreplayed = self.head.next_seq - self.end_seq
         self.result.unsealed = batches.count_unsealed(connection, token)
 
-    def _compare_entries(self, progress: Progress) -> int:
-        """Compare batch by batch; return the first `seq` that was not compared."""
+    def _compare_entries(self, progress: Progress) -> None:
+        """Compare window by window, and what differs batch by batch."""
         connection, token, contract = self.connection, self.token, self.contract
-        next_seq = 0
-        for window in mirror_joins.read_runs(connection, token, number_max=self.compared):
+        for window in mirror_joins.read_runs(
+            connection, token, number_min=self.reach.first_number, number_max=self.compared
+        ):
             matched = mirror_joins.count_matches(connection, token, contract, window)
             if matched is None:
-                matched = 0
-                for run in window:
-                    lines = mirror_joins.read_lines(connection, token, run)
-                    transfers = mirror_joins.read_transfers(connection, contract, run)
-                    same, found = match_batch(run.number, lines, transfers)
-                    matched += same
-                    self.result.add(found)
+                matched = sum(self._compare_batch(run) for run in window)
             self.result.matched += matched
             self.result.entries += sum(run.count for run in window)
-            next_seq = window[-1].first_seq + window[-1].count
-            progress("reconcile", next_seq, self.head.next_seq)
-        return next_seq
+            progress("reconcile", window[-1].first_seq + window[-1].count, self.end_seq)
+
+    def _compare_batch(self, run: SealedRun) -> int:
+        """Compare one batch row by row; return how many entries match."""
+        connection, contract = self.connection, self.contract
+        lines = mirror_joins.read_lines(connection, self.token, run)
+        transfers = mirror_joins.read_transfers(connection, contract, run)
+        replays = mirror_joins.read_replayed(
+            connection, contract, first=run.number, last=run.number
+        )
+        replay = replays[0] if replays else None
+        matched, found = match_batch(run.number, lines, transfers, replay)
+        self.result.add(found)
+        return matched
 
     def _compare_headers(self) -> None:
         connection, token = self.connection, self.token
-        for first in range(1, self.compared + 1, _HEADERS_PAGE):
+        for first in range(self.reach.first_number, self.compared + 1, _HEADERS_PAGE):
             last = min(first + _HEADERS_PAGE - 1, self.compared)
             logs: dict[int, list[ReplayedBatch]] = {}
             for log in mirror_joins.read_replayed(
@@ -91,11 +124,17 @@ class Books:
             for header, digest in batches.read_headers(
                 connection, token, after=first - 1, limit=last - first + 1
             ):
+                if header.number > last:  # a header before it was deleted
+                    break
                 recomputed = header_digest(token.uid, header)
-                found = match_headers(header, digest, recomputed, logs.get(header.number, []))
+                found = match_headers(header, digest, recomputed, logs.pop(header.number, []))
                 self.result.add(found)
                 self.result.headers += 1
+            self.result.add(unknown_header(log) for left in logs.values() for log in left)
         beyond = mirror_joins.read_replayed(
-            connection, self.contract, first=self.compared + 1, last=self.mirrored
+            connection,
+            self.contract,
+            first=max(self.head.number + 1, self.reach.first_number),
+            last=self.reach.last_number,
         )
         self.result.add(unknown_header(log) for log in beyond)

@@ -84,6 +84,17 @@ def read_state(rpc: Rpc, address: bytes, *, block: Block = "latest") -> Contract
     )
 
 
+def is_known_code(
+    code: bytes, *, known_code_hash: bytes | None, allow_code: Collection[bytes] = ()
+) -> bool:
+    """Return whether code is this release's, or was deployed or vouched for under its keccak."""
+    if not code:
+        return False
+    code_hash = keccak(code)
+    vouched = code_hash == known_code_hash or code_hash in allow_code
+    return vouched or contracts.is_our_code(code)
+
+
 def check_token_contract(
     rpc: Rpc,
     address: bytes,
@@ -105,8 +116,7 @@ def check_token_contract(
             f"there is no contract at {shown}", hint="check chain and address"
         )
     code_hash = keccak(code)
-    known = code_hash == known_code_hash or code_hash in allow_code
-    if not known and not contracts.is_our_code(code):
+    if not is_known_code(code, known_code_hash=known_code_hash, allow_code=allow_code):
         raise ForeignContractError(
             f"the code at {shown} is not that of this release's token contract",
             hint="check the address; a contract of another release needs that release, or "

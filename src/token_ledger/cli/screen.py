@@ -68,7 +68,11 @@ class Screen:
         """Print a difference that a check found, with its details."""
         self.line()
         self.line(f"{finding.kind}: {finding.message}", style="red")
-        self.pairs((f"  {name}", _spelled(value)) for name, value in finding.details.items())
+        self.pairs(
+            (f"  {name}", _spelled(value))
+            for name, value in finding.details.items()
+            if value is not None or name not in ("block", "tx")
+        )
 
     def table(
         self,

@@ -1,10 +1,19 @@
-"""The kinds of findings of `reconcile`, in one place: stable words for machines.
+"""The kinds of findings of `reconcile`, in one place: stable words for machines, and their terms.
 
 Each is one way in which ledger, mirror and chain can differ. What is not a difference (entries not
-sealed yet, batches not replayed yet) is counted, and is no finding.
+sealed yet, batches not replayed yet) is counted, and is no finding. A finding is *about* something
+that stays the same from run to run, which gives its id; its *figures* are what may change.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from token_ledger.core.address import to_checksum
+from token_ledger.core.hashing import keccak
+from token_ledger.core.strict import encode
+from token_ledger.core.types import Finding
 
 MISSING_ON_CHAIN = "missing_on_chain"
 """An entry of a replayed batch has no transfer."""
@@ -29,24 +38,128 @@ SUPPLY_DRIFT = "supply_drift"
 MIRROR_BEHIND = "mirror_behind"
 """The contract holds batches that were not imported: they were not compared."""
 ORPHANED = "orphaned"
-"""The mirror holds blocks that the chain no longer has."""
+"""The mirror holds blocks that the chain no longer has, or a replay was taken back with its."""
+CODE_DIFFERS = "code_differs"
+"""The code at the contract's address is not the one that was deployed, or is gone."""
 UNKNOWN_CONTRACT = "unknown_contract"
-"""What stands at the contract's address is not this ledger's contract, or holds another history."""
+"""The contract is another token's, or holds another history than this ledger's."""
 
-KINDS = frozenset(
-    {
-        MISSING_ON_CHAIN,
-        MISSING_IN_LEDGER,
-        VALUE_DIFFERS,
-        PARTY_DIFFERS,
-        ORDER_DIFFERS,
-        DUPLICATED,
-        HEADER_DIFFERS,
-        BALANCE_DRIFT,
-        ACCOUNT_DRIFT,
-        SUPPLY_DRIFT,
-        MIRROR_BEHIND,
-        ORPHANED,
-        UNKNOWN_CONTRACT,
-    }
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a kind means and what to do about it, for people; `about` and `figures` for machines.
+
+    `about`: the details that name the one thing that differs. `figures`: those that say by how
+    much; an acknowledgement holds as long as they stay the same.
+    """
+
+    meaning: str
+    advice: str
+    about: tuple[str, ...] = ("entry_id",)
+    figures: tuple[str, ...] = ("ledger", "chain")
+
+
+_ALTERED = "a row was altered after sealing, in the books or in the mirror"
+_EXPORT = (
+    "`export` to a new directory and `verify` it against the signature: what fails shows which "
+    "side was altered"
 )
+
+TERMS: Mapping[str, Terms] = {
+    MISSING_ON_CHAIN: Terms(
+        "an entry of a replayed batch has no transfer: the node left logs out",
+        "import from another node, into a copy of the database made before",
+    ),
+    MISSING_IN_LEDGER: Terms(
+        "a transfer that no entry explains: entries were deleted, another copy of the ledger "
+        "replayed, or the token was cut over and holders use it",
+        "compare with an export or a backup",
+        about=("tx", "log_index"),
+    ),
+    VALUE_DIFFERS: Terms(f"entry and transfer move different amounts: {_ALTERED}", _EXPORT),
+    PARTY_DIFFERS: Terms(f"entry and transfer name different sides: {_ALTERED}", _EXPORT),
+    ORDER_DIFFERS: Terms("an entry's transfer stands in another entry's place", _EXPORT),
+    DUPLICATED: Terms(
+        "an entry has a second transfer; the contract replays nothing twice: the mirror was "
+        "altered",
+        "import into a copy made before",
+        about=("entry_id", "tx", "log_index"),
+    ),
+    HEADER_DIFFERS: Terms(
+        "a header, with its root, differs between books, mirror and contract, or is missing from "
+        "one",
+        "`verify` the last good export against the contract; if the contract is right, the "
+        "database was altered: restore it",
+        about=("batch", "aspect"),
+    ),
+    BALANCE_DRIFT: Terms(
+        "an address holds something else than the replayed entries left: storage was changed "
+        "without a log, an entry was altered, or the token was cut over and holders use it",
+        "do not finalize; compare the account's statement with its transfers",
+        about=("address",),
+        figures=("difference",),
+    ),
+    ACCOUNT_DRIFT: Terms(
+        "an account's stored balance is not what its own last entry left: somebody changed it in "
+        "the database",
+        "the entries are right; find who had the owner's role, then set the balance to what "
+        "`ledger` says",
+        about=("address",),
+        figures=("difference",),
+    ),
+    SUPPLY_DRIFT: Terms(
+        "`totalSupply` is not the sealed one: the contract's storage was changed without a replay",
+        "do not finalize; find out by whom",
+        about=(),
+        figures=("difference",),
+    ),
+    MIRROR_BEHIND: Terms(
+        "the contract holds batches that were not imported yet",
+        "`import`, then `reconcile` again",
+        about=(),
+    ),
+    ORPHANED: Terms(
+        "the chain was reorganised: it no longer has the last imported block, or a replay that was "
+        "imported is on it no more",
+        "`import` again, which follows the chain; `migrate` replays again what was taken back",
+        about=("tx",),
+    ),
+    CODE_DIFFERS: Terms(
+        "the code at the contract's address is gone, or another than what was deployed: it is no "
+        "contract of ours, or a later release's",
+        "check chain and address; `--allow-code` names code that you vouch for",
+        about=(),
+    ),
+    UNKNOWN_CONTRACT: Terms(
+        "the contract is another token's, or it stands at a batch that the ledger does not hold",
+        "is it the right chain and the right copy of the database? A staging copy may have "
+        "replayed there",
+        about=(),
+    ),
+}
+KINDS = frozenset(TERMS)
+
+
+def finding_id(finding: Finding, *, chain_id: int, contract: bytes) -> bytes:
+    """Return the 32 bytes that name a finding in every run: its kind and what it is about.
+
+    Keccak of the RFC 8785 text of kind, chain, contract and the details that `about` lists.
+    """
+    return keccak(
+        encode(
+            {
+                "kind": finding.kind,
+                "chainId": str(chain_id),
+                "contract": to_checksum(contract),
+                "about": {
+                    name: finding.details.get(name) for name in TERMS[finding.kind].about
+                },
+            }
+        )
+    )  # fmt: skip
+
+
+def figures_digest(finding: Finding) -> bytes:
+    """Return the keccak of a finding's figures: equal as long as it says the same."""
+    names = TERMS[finding.kind].figures
+    return keccak(encode({name: finding.details.get(name) for name in names}))

@@ -49,6 +49,17 @@ class MirroredTransfer:
         return self.transfer.from_address, self.transfer.to_address, self.transfer.value
 
 
+@dataclass(frozen=True, slots=True)
+class OrphanedReplay:
+    """Transfers of one transaction that a reorganisation took back, and nothing put back."""
+
+    block_number: int
+    block_hash: bytes
+    tx_hash: bytes
+    first_seq: int
+    last_seq: int
+
+
 def entry_details(line: Line) -> dict[str, object]:
     """Return the ledger's side of a finding."""
     return {"entry_id": to_hex(line.entry_id), "seq": line.seq, "ledger": _sides(line.movement)}
@@ -72,11 +83,15 @@ def _sides(movement: _Movement) -> dict[str, object]:
 
 
 def match_batch(
-    number: int, lines: Sequence[Line], transfers: Sequence[MirroredTransfer]
+    number: int,
+    lines: Sequence[Line],
+    transfers: Sequence[MirroredTransfer],
+    replay: ReplayedBatch | None = None,
 ) -> tuple[int, list[Finding]]:
     """Return how many entries of a batch match, and a finding for each that does not.
 
-    `transfers` are those that replay the batch's `seq` numbers, in chain order within each.
+    `transfers` are those that replay the batch's `seq` numbers, in chain order within each;
+    `replay` is the log of the replay that should have made them, if the mirror has it.
     """
     by_seq: dict[int | None, list[MirroredTransfer]] = defaultdict(list)
     for mirrored in transfers:
@@ -87,7 +102,7 @@ def match_batch(
     for line in lines:
         here = by_seq.pop(line.seq, [])
         if not here:
-            found.append(_missing_on_chain(number, line))
+            found.append(_missing_on_chain(number, line, replay))
             continue
         if here[0].movement == line.movement:
             matched += 1
@@ -136,13 +151,20 @@ def _differences(
             )
 
 
-def _missing_on_chain(number: int, line: Line) -> Finding:
+def _missing_on_chain(number: int, line: Line, replay: ReplayedBatch | None) -> Finding:
     return Finding(
         kinds.MISSING_ON_CHAIN,
         f"batch {number} was replayed, but entry {line.seq} has no transfer: "
         "the node left logs out, or the mirror lost a row; import again, from another node",
-        {"batch": number, **entry_details(line)},
+        {"batch": number, **entry_details(line), "chain": None, **_where(replay)},
     )
+
+
+def _where(log: ReplayedBatch | None) -> dict[str, object]:
+    """Return block and transaction of a BatchReplayed log."""
+    if log is None:
+        return {"block": None, "tx": None}
+    return {"block": log.block_number, "tx": to_hex(log.tx_hash)}
 
 
 def _duplicated(number: int, line: Line, again: MirroredTransfer) -> Finding:
@@ -172,21 +194,30 @@ def match_headers(
     `recomputed` is the digest that the header's own fields give.
     """
     found: list[Finding] = []
+    number = header.number
     if recomputed != digest:
         found.append(
             _header_differs(
-                header.number,
-                "the stored digest is not its header's: the header was altered in the database",
-                {"ledger": to_hex(recomputed), "stored": to_hex(digest)},
+                number,
+                "own",
+                "the stored digest is not its header's: the header was altered in the database; "
+                "restore it from a backup, or compare it with an export",
+                {
+                    "ledger": to_hex(recomputed),
+                    "stored": to_hex(digest),
+                    "chain": to_hex(replayed[0].digest) if replayed else None,
+                    **_where(replayed[0] if replayed else None),
+                },
             )
         )
     if not replayed:
         found.append(
             _header_differs(
-                header.number,
+                number,
+                "missing",
                 "a later batch was replayed, but this one has no BatchReplayed log: "
                 "the node left logs out, or the mirror lost a row; import again",
-                {"ledger": to_hex(digest), "chain": None},
+                {"ledger": to_hex(digest), "chain": None, **_where(None)},
             )
         )
     for i, log in enumerate(replayed):
@@ -194,30 +225,34 @@ def match_headers(
         theirs = (log.digest, log.entries_root, log.first_seq, log.count)
         if ours == theirs and i == 0:
             continue
-        what = "its BatchReplayed log says otherwise" if ours != theirs else "it was replayed twice"
+        same = ours == theirs
+        what = "it was replayed twice" if same else "its BatchReplayed log says otherwise"
         found.append(
             _header_differs(
-                header.number,
+                number,
+                "again" if i else "log",
                 f"{what}: the header or the mirror was altered, or another copy of the ledger "
                 "replayed; verify an export against the contract, and import again",
                 {
                     "ledger": to_hex(digest),
                     "chain": to_hex(log.digest),
-                    "block": log.block_number,
-                    "tx": to_hex(log.tx_hash),
+                    "ledger_root": to_hex(header.entries_root),
+                    "chain_root": to_hex(log.entries_root),
+                    **_where(log),
                 },
             )
         )
     return found
 
 
-def contract_digest_differs(number: int, digest: bytes, on_chain: bytes) -> Finding:
+def contract_digest_differs(number: int, digest: bytes, on_chain: bytes, block: int) -> Finding:
     """Return the finding for a header that the contract holds another digest of."""
     return _header_differs(
         number,
+        "contract",
         "the contract holds another digest: the header was altered in the database, "
-        "or another copy of the ledger replayed there",
-        {"ledger": to_hex(digest), "chain": to_hex(on_chain)},
+        "or another copy of the ledger replayed there; verify an export against the contract",
+        {"ledger": to_hex(digest), "chain": to_hex(on_chain), "block": block, "tx": None},
     )
 
 
@@ -225,14 +260,10 @@ def unknown_header(log: ReplayedBatch) -> Finding:
     """Return the finding for a replayed batch that the ledger does not hold."""
     return _header_differs(
         log.number,
+        "unknown",
         "it was replayed, but the ledger does not hold it: the ledger was restored from an older "
-        "backup, or another copy of it replayed",
-        {
-            "ledger": None,
-            "chain": to_hex(log.digest),
-            "block": log.block_number,
-            "tx": to_hex(log.tx_hash),
-        },
+        "backup, or another copy of it replayed; find the newest copy of the ledger",
+        {"ledger": None, "chain": to_hex(log.digest), **_where(log)},
     )
 
 
@@ -242,9 +273,39 @@ def account_drift(address: bytes, *, stored: int, by_entries: int) -> Finding:
         kinds.ACCOUNT_DRIFT,
         "the account's stored balance is not what its last entry left: it was changed in the "
         "database without an entry; the entries are right, the balance is not",
-        {"address": to_checksum(address), "stored": str(stored), "ledger": str(by_entries)},
+        {
+            "address": to_checksum(address),
+            "stored": str(stored),
+            "ledger": str(by_entries),
+            "difference": str(stored - by_entries),
+            "chain": None,
+            "block": None,
+            "tx": None,
+        },
     )
 
 
-def _header_differs(number: int, what: str, details: dict[str, object]) -> Finding:
-    return Finding(kinds.HEADER_DIFFERS, f"batch {number}: {what}", {"batch": number, **details})
+def orphaned_replay(orphans: OrphanedReplay) -> Finding:
+    """Return the finding for a replay that a reorganisation took back and that did not return."""
+    first, last, block = orphans.first_seq, orphans.last_seq, orphans.block_number
+    return Finding(
+        kinds.ORPHANED,
+        f"a reorganisation took back the replay of entries {first} to {last}, imported from block "
+        f"{block}: they are on the chain no more; run `migrate`, which replays them again, then "
+        "`import`",
+        {
+            "ledger": {"first_seq": first, "last_seq": last},
+            "chain": None,
+            "block": block,
+            "block_hash": to_hex(orphans.block_hash),
+            "tx": to_hex(orphans.tx_hash),
+        },
+    )
+
+
+def _header_differs(number: int, aspect: str, what: str, details: dict[str, object]) -> Finding:
+    return Finding(
+        kinds.HEADER_DIFFERS,
+        f"batch {number}: {what}",
+        {"batch": number, "aspect": aspect, **details},
+    )

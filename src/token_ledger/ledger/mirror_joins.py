@@ -67,22 +67,29 @@ class AccountBalances:
 
 
 def read_runs(
-    connection: Connection, token: StoredToken, *, number_max: int
+    connection: Connection, token: StoredToken, *, number_min: int = 1, number_max: int
 ) -> Iterator[list[SealedRun]]:
-    """Yield the runs of the batches up to `number_max`, in windows of bounded size."""
+    """Yield the runs of the batches of a range of numbers, in windows of bounded size.
+
+    The batches of a window follow one another without a gap.
+    """
     table = token_batches.c
     rows = connection.execute(
         select(
             table.number, table.first_entry_no, table.last_entry_no, table.first_seq, table.count
         )
-        .where(table.token_no == token.token_no, table.number <= number_max)
+        .where(table.token_no == token.token_no, table.number.between(number_min, number_max))
         .order_by(table.number)
     )
     window: list[SealedRun] = []
     entries = 0
     for row in rows:
-        window.append(SealedRun(*row))
-        entries += window[-1].count
+        run = SealedRun(*row)
+        if window and run.number != window[-1].number + 1:  # a header was deleted
+            yield window
+            window, entries = [], 0
+        window.append(run)
+        entries += run.count
         if entries >= WINDOW_ENTRIES:
             yield window
             window, entries = [], 0
@@ -181,21 +188,26 @@ def _mirrored(row: Row[Any]) -> MirroredTransfer:
 
 
 def read_strangers(
-    connection: Connection, contract: StoredContract, *, next_seq: int
+    connection: Connection,
+    contract: StoredContract,
+    *,
+    next_seq: int,
+    first_block: int,
+    last_block: int,
 ) -> Iterator[MirroredTransfer]:
-    """Yield the transfers that replay no entry below `next_seq`, in chain order.
+    """Yield the transfers in a range of blocks that replay no entry below `next_seq`, in order.
 
     Those that move nothing (no value, to oneself) become no entry, and are left out.
     """
     table = chain_transfers.c
     moves = and_(table.value > 0, table.from_address != table.to_address)
     stranger = or_(table.seq.is_(None), table.seq >= next_seq)
-    after: tuple[int, int] = (-1, -1)
+    after: tuple[int, int] = (first_block, -1)
     while True:
         number, index = after
         page = connection.execute(
             _transfers(contract)
-            .where(stranger, moves)
+            .where(stranger, moves, table.block_number.between(number, last_block))
             .where(
                 or_(
                     table.block_number > number,
@@ -210,15 +222,6 @@ def read_strangers(
         if len(page) < _PAGE:
             return
         after = (page[-1].block_number, page[-1].log_index)
-
-
-def replayed_number(connection: Connection, contract: StoredContract) -> int:
-    """Return the number of the last batch that the mirror saw replayed; 0 before the first."""
-    table = chain_batches.c
-    highest = connection.execute(
-        select(func.max(table.number)).where(table.contract_no == contract.contract_no)
-    ).scalar()
-    return highest or 0
 
 
 def read_replayed(
