@@ -1,136 +1,226 @@
-"""One contract's mirror, brought to where the node is: the loop that `import` runs.
+"""The mirror of some contracts of a chain, brought to where its nodes are: the loop of `import`.
 
-If the node no longer has the highest block that the mirror knows, take back everything above the
-last one that it still has; read what follows; store each range and the cursor in one transaction,
+If the chain no longer has the highest block that the mirror knows, take back everything above the
+last one that it still has; read what follows; store each range and the cursors in one transaction,
 unless what is stored changed meanwhile; when anything forked under us, begin again from the top.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from token_ledger.chain.crew import Crew
+from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.identity import ChainIdentity
-from token_ledger.chain.logs import LogReader, read_headers
-from token_ledger.chain.rpc import Rpc
+from token_ledger.chain.logs import LogReader, Wanted
 from token_ledger.chain.verified import VerifyingReader
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import BlockHeader, ChainRange
-from token_ledger.errors import ChainError, ForkedError, RpcError, UsageError
-from token_ledger.ledger import Ledger, mirror, mirror_forks
+from token_ledger.errors import ChainError, DisagreementError, ForkedError, RpcError, UsageError
+from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_forks import TakenBack
 
 WINDOW = 128
 """So many blocks a reorganisation may be deep, unless the caller says otherwise."""
+CONCURRENCY = 4
+"""So many questions a node is asked at once, unless the caller says otherwise."""
 _ROUNDS_MAX = 8
-_PAUSE_S = 0.05
+_PAUSE_S, _PAUSE_AMONG_SEVERAL_S = 0.05, 0.25
+_STOP_POLL_S = 0.2
 _NUMBER_MAX = (1 << 63) - 1
 _HEADERS_PAGE = 100
+
+Span = tuple[int, int, Sequence[StoredContract]]
+"""Blocks from the first to the second, both included, of these contracts."""
+
+
+class StoppedError(Exception):
+    """The caller asked to stop: everything stored so far is whole."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has done so far; `orphaned` counts transfers that were taken back."""
+    """What a run has done so far for one contract."""
 
     transfers: int = 0
     batches: int = 0
     skipped: int = 0
-    orphaned: int = 0
     first: int | None = None
     next_block: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Importer:
-    """One contract on one node, and the ledger whose mirror follows it."""
+    """Some contracts of one chain, its nodes, and the ledger whose mirror follows it.
+
+    `orphaned` counts transfers that were taken back, of all contracts of the chain. `stopped`
+    says whether the caller wants an end: asked between ranges, and while a node keeps us waiting.
+    """
 
     ledger: Ledger
-    rpc: Rpc
+    nodes: Nodes
     chain: ChainIdentity
-    contract: StoredContract
+    contracts: Sequence[StoredContract]
     window: int
     progress: Progress
+    concurrency: int = CONCURRENCY
     verify: bool = False
     trusted: BlockHeader | None = None
+    stopped: Callable[[], bool] = lambda: False
+    orphaned: int = 0
+    tallies: dict[int, Tally] = field(default_factory=dict)
 
-    def converge(self, from_block: int | None) -> Tally:
-        """Bring the mirror up to the node's head and return what that took.
+    def __post_init__(self) -> None:
+        # The order in which `take_back` locks them.
+        self.contracts = sorted(self.contracts, key=lambda contract: contract.contract_no)
+        self.tallies = {contract.contract_no: Tally() for contract in self.contracts}
+        reader = VerifyingReader(self.nodes, concurrency=self.concurrency, trusted=self.trusted)
+        self._reader: LogReader = (
+            reader
+            if self.verify
+            else LogReader(self.nodes, window=self.window, concurrency=self.concurrency)
+        )
 
-        Raises ChainError for a reorganisation deeper than the window, RpcError.
+    def converge(self, from_block: int | None = None) -> None:
+        """Bring the mirror up to the nodes' head; `tallies` tells what that took.
+
+        Raises ChainError for a reorganisation deeper than the window, StoppedError, RpcError.
         """
-        tally = Tally()
-        for pause in range(_ROUNDS_MAX):
+        told: ChainError = RpcError("nothing was tried")
+        for round_ in range(_ROUNDS_MAX):
             try:
                 if fork := self.find_fork():
-                    tally.orphaned += self._take_back(fork).transfers
-                self._catch_up(tally, from_block)
+                    self.orphaned += self._take_back(fork).transfers
+                self._catch_up(from_block)
             except ForkedError as error:
-                told = error.message
-                time.sleep(_PAUSE_S * pause)
+                told = error
+                time.sleep(_PAUSE_S * round_)
+            except DisagreementError as error:
+                if not error.passing:
+                    raise
+                told = error
+                time.sleep(_PAUSE_AMONG_SEVERAL_S * round_)
             else:
-                return tally
+                return
+        if isinstance(told, DisagreementError):
+            raise told
         raise RpcError(
-            f"{self.rpc.shown} contradicts itself: {told}",
+            f"{self.nodes.shown} contradicts itself: {told.message}",
             hint="the chain is being reorganised, or the node mixes chains; run it again",
         )
 
-    def _catch_up(self, tally: Tally, from_block: int | None) -> None:
-        """Store what follows the cursor, range by range, up to the node's present head."""
-        start = self._start(from_block)
-        head = self.rpc.quantity("eth_blockNumber")
-        if tally.first is None and self.trusted and not start <= self.trusted.number <= head:
+    def _catch_up(self, from_block: int | None) -> None:
+        """Store what follows the cursors, range by range, up to the nodes' present head."""
+        starts = [(self._start(contract, from_block), contract) for contract in self.contracts]
+        first, head = min(start for start, _ in starts), self.nodes.head()
+        if self.trusted and not any(tally.next_block for tally in self.tallies.values()):
+            self._check_trusted_is_read(first, head)
+        for start, contract in starts:
+            tally = self.tallies[contract.contract_no]
+            tally.first = start if tally.first is None else min(tally.first, start)
+            tally.next_block = start
+        with closing(self._read_ahead(starts, head)) as ranges:
+            for contracts, found in ranges:
+                self._store(contracts, found)
+                done = found[0].to_block + 1
+                self.progress("import", done - first, head + 1 - first)
+
+    def _check_trusted_is_read(self, first: int, head: int) -> None:
+        assert self.trusted is not None
+        if not first <= self.trusted.number <= head:
             raise UsageError(
                 f"the trusted block {self.trusted.number} is imported already, or not reached: "
-                f"this import reads blocks {start} to {head}",
+                f"this import reads blocks {first} to {head}",
                 hint="trust a block that is read, at best the latest final one",
             )
-        tally.first = start if tally.first is None else min(tally.first, start)
-        tally.next_block = start
-        with closing(_read_ahead(self._reader(), start, head)) as ranges:
-            for found in ranges:
-                self._store(found)
-                tally.transfers += len(found.transfers)
-                tally.batches += len(found.batches)
-                tally.skipped += found.skipped
-                tally.next_block = found.to_block + 1
-                self.progress("import", tally.next_block - start, head + 1 - start)
 
-    def _reader(self) -> LogReader:
-        address, replayed = self.contract.address, self.contract.replayed
-        if self.verify:
-            return VerifyingReader(self.rpc, address, replayed=replayed, trusted=self.trusted)
-        return LogReader(self.rpc, address, replayed=replayed, window=self.window)
+    def _read_ahead(
+        self, starts: Sequence[tuple[int, StoredContract]], head: int
+    ) -> Generator[tuple[Sequence[StoredContract], list[ChainRange]], None, None]:
+        """Yield range after range, in order; the next ones are fetched while one is stored."""
+        spans = self._spans(starts, head)
+        pending: deque[tuple[Span, Future[list[ChainRange]]]] = deque()
+        with Crew(self.concurrency) as crew:
 
-    def _store(self, found: ChainRange) -> None:
-        stored = self.ledger.run(
-            lambda connection: mirror.store_range(
-                connection, self.contract, found, now=self.ledger.now()
-            )
-        )
-        if not stored:
-            raise ChainError(
-                "another import of this contract is running", hint="let it finish; nothing is lost"
-            )
+            def begin(span: Span) -> tuple[Span, Future[list[ChainRange]]]:
+                low, high, contracts = span
+                wanted = [Wanted(c.address, c.replayed) for c in contracts]
+                return span, crew.submit(
+                    lambda: self._reader.read(wanted, low, high, head=head)
+                )
+
+            while True:
+                while len(pending) < self.concurrency and (span := next(spans, None)):
+                    pending.append(begin(span))
+                if not pending:
+                    return
+                (_, high, contracts), future = pending.popleft()
+                found = self._awaited(future)
+                if found[0].to_block < high:  # it was too much: the rest is asked for first
+                    pending.appendleft(begin((found[0].to_block + 1, high, contracts)))
+                yield contracts, found
+
+    def _spans(
+        self, starts: Sequence[tuple[int, StoredContract]], head: int
+    ) -> Iterator[Span]:
+        """Plan which blocks are read next, of which contracts; each is planned when it is due."""
+        lows = sorted({start for start, _ in starts})
+        for low, following in itertools.pairwise([*lows, head + 1]):
+            contracts = [contract for start, contract in starts if start <= low]
+            at, last = low, min(following - 1, head)
+            while at <= last:
+                high = self._reader.plan(at, last, head=head)
+                yield at, high, contracts
+                at = high + 1
+
+    def _awaited(self, future: Future[list[ChainRange]]) -> list[ChainRange]:
+        while not wait([future], _STOP_POLL_S).done:
+            if self.stopped():
+                raise StoppedError
+        if self.stopped():
+            raise StoppedError
+        return future.result()
+
+    def _store(self, contracts: Sequence[StoredContract], found: Sequence[ChainRange]) -> None:
+        def work(connection: Connection) -> None:
+            now = self.ledger.now()
+            for contract, part in zip(contracts, found, strict=True):
+                if not mirror.store_range(connection, contract, part, now=now):
+                    raise ChainError(
+                        "another import of this contract is running",
+                        hint="let it finish; nothing is lost",
+                    )
+
+        self.ledger.run(work)
+        for contract, part in zip(contracts, found, strict=True):
+            tally = self.tallies[contract.contract_no]
+            tally.transfers += len(part.transfers)
+            tally.batches += len(part.batches)
+            tally.skipped += part.skipped
+            tally.next_block = part.to_block + 1
 
     # --- reorganisations
 
     def find_fork(self) -> BlockHeader | None:
-        """Return the last block that mirror and node share, or None where nothing forked.
+        """Return the last block that mirror and chain share, or None where nothing forked.
 
         A node whose head is one of our blocks is merely behind. Raises ChainError where they share
         none within the window: nothing is changed then.
         """
-        head = self.rpc.quantity("eth_blockNumber")
+        head = self.nodes.head()
         with self.ledger.read() as connection:
             top = mirror_forks.highest_block(connection, self.chain.chain_id, _NUMBER_MAX)
             reached = mirror_forks.highest_block(connection, self.chain.chain_id, head)
         if top is None or reached is None:
             return None
-        if read_headers(self.rpc, [reached.number])[0].hash == reached.hash:
+        if self.nodes.headers([reached.number])[0].hash == reached.hash:
             # A test chain that is shorter than it was has been taken back, not fallen behind.
             return reached if self.chain.is_test_chain and reached.number < top.number else None
         if fork := self._shared(max(0, top.number - self.window), reached.number):
@@ -148,7 +238,7 @@ class Importer:
             known = mirror_forks.known_blocks(connection, self.chain.chain_id, low, high)
         for at in range(0, len(known), _HEADERS_PAGE):
             page = known[at : at + _HEADERS_PAGE]
-            theirs = read_headers(self.rpc, [block.number for block in page])
+            theirs = self.nodes.headers([block.number for block in page])
             for ours, header in zip(page, theirs, strict=True):
                 if ours.hash == header.hash:
                     return ours
@@ -163,14 +253,14 @@ class Importer:
 
     # --- where to begin
 
-    def _start(self, from_block: int | None) -> int:
+    def _start(self, contract: StoredContract, from_block: int | None) -> int:
         """Return the first block to read: behind the cursor, or where the contract begins."""
         with self.ledger.read() as connection:
-            cursor = mirror.read_cursor(connection, self.contract)
+            cursor = mirror.read_cursor(connection, contract)
             # As it is stored: an earlier round may have chosen the beginning.
-            stored = mirror.find_contract(connection, self.chain.chain_id, self.contract.address)
-        begin = (stored or self.contract).block_number or 0
-        ours = self.contract.token_no is not None
+            stored = mirror.find_contract(connection, self.chain.chain_id, contract.address)
+        begin = (stored or contract).block_number or 0
+        ours = contract.token_no is not None
         if cursor is not None:
             if from_block is not None and from_block < begin:
                 raise UsageError(
@@ -192,21 +282,5 @@ class Importer:
             )
         if from_block is None or from_block == begin:
             return begin
-        self.ledger.run(lambda c: mirror.begin_at(c, self.contract, from_block))
+        self.ledger.run(lambda c: mirror.begin_at(c, contract, from_block))
         return from_block
-
-
-def _read_ahead(reader: LogReader, first: int, head: int) -> Generator[ChainRange, None, None]:
-    """Yield range after range; the next one is fetched while the one before is stored."""
-    if first > head:
-        return
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="import") as fetcher:
-        coming = fetcher.submit(reader.read, first, head)
-        while True:
-            found = coming.result()
-            last = found.to_block >= head
-            if not last:
-                coming = fetcher.submit(reader.read, found.to_block + 1, head)
-            yield found
-            if last:
-                return

@@ -42,6 +42,7 @@
         ├── ChainError              the node, the chain or the contract
         │   ├── RpcError                the node is down, slow, or answers nonsense
         │   ├── ForkedError             the chain was reorganised while it was read
+        │   ├── DisagreementError       nodes that should say the same do not
         │   ├── UnprovenError           what the node answers is not what the block proves
         │   ├── WrongChainError         it is not the chain that was meant
         │   ├── ForeignContractError    the contract is not this ledger's
@@ -317,6 +318,19 @@ class ForkedError(ChainError):
     """The chain was reorganised while it was read: look where it forked, and read again."""
 
     code = "forked"
+
+
+class DisagreementError(ChainError):
+    """Nodes that should say the same of a chain do not: nothing of it is taken.
+
+    `passing`: it is about blocks so new that a reorganisation may still be spreading.
+    """
+
+    code = "disagreement"
+
+    def __init__(self, message: str, *, hint: str | None = None, passing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
 
 
 class UnprovenError(ChainError):

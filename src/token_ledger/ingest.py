@@ -8,30 +8,37 @@ is `import`, which Python keeps for itself.)
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 from token_ledger.chain import contracts
 from token_ledger.chain.deploy import deployment_block
+from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.state import get_code, read_state
 from token_ledger.chain.verified import find_trusted
-from token_ledger.converge import WINDOW, Importer
+from token_ledger.converge import CONCURRENCY, WINDOW, Importer, StoppedError
 from token_ledger.core.address import to_checksum
 from token_ledger.core.hashing import keccak
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.errors import ForeignContractError, UsageError
 from token_ledger.ledger import Ledger, StoredToken, batches, mirror
 from token_ledger.ledger.mirror import StoredContract
-from token_ledger.node import meet
+from token_ledger.node import meet_nodes
+
+
+CONCURRENCY_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
     """What this run added: transfers of the blocks from `from_block` to `to_block`, both included.
 
-    `skipped` counts Transfer logs that are no ERC-20 transfers, `orphaned` the transfers that a
-    reorganisation took back. Nothing new: to_block < from_block.
+    `skipped` counts Transfer logs that are no ERC-20 transfers, `orphaned` the transfers, of all
+    contracts of the chain, that reorganisations took back. Nothing new: to_block < from_block.
     """
 
     contract: bytes
@@ -57,51 +64,141 @@ class IngestResult:
         }
 
 
+class How(TypedDict, total=False):
+    """How to import.
+
+    `window`: how many blocks deep a reorganisation is followed. `quorum`: so many of the nodes must
+    say the same. `concurrency`: how many questions are asked at once. `verify`: take nothing but
+    what receipts prove, up to the header; `trust_block`: the hash of a block that must stand on the
+    chain where it says. `stopped`: asked now and then whether to end early, which leaves whole
+    ranges. `progress`: told how far it is.
+    """
+
+    window: int
+    quorum: int
+    concurrency: int
+    verify: bool
+    trust_block: bytes | None
+    stopped: Callable[[], bool]
+    progress: Progress
+
+
 def ingest(
     ledger: Ledger,
-    rpc_url: str,
+    rpc_url: str | Sequence[str],
     *,
     contract: bytes | None = None,
     from_block: int | None = None,
-    window: int = WINDOW,
-    verify: bool = False,
-    trust_block: bytes | None = None,
-    progress: Progress = no_progress,
+    **how: Unpack[How],
 ) -> IngestResult:
     """Import the Transfer logs of a contract up to the latest block.
 
-    `contract`: any ERC-20; by default the selected token's own. `from_block`: where to begin a
-    first import; by default where the contract was deployed. `window`: how many blocks deep a
-    reorganisation is followed. `verify`: take nothing but what receipts prove, up to the header;
-    `trust_block`: the hash of a block that must stand on the chain where it says. Raises
-    UnprovenError where the node's answers are not what its blocks prove, ForeignContractError where
-    there is no contract, UsageError for a `from_block` that would leave a gap or lies before what
-    was imported, ChainError for a deeper reorganisation, RpcError.
+    `rpc_url`: the node, or several of one chain: when one fails the next is asked. `contract`: any
+    ERC-20; by default the selected token's own. `from_block`: where to begin a first import; by
+    default where the contract was deployed. Raises UnprovenError where a node's answers are not
+    what its blocks prove, DisagreementError where nodes differ, ForeignContractError where there is
+    no contract, UsageError for a `from_block` that would leave a gap or lies before what was
+    imported, ChainError for a deeper reorganisation, RpcError.
     """
+    [only] = ingest_several(ledger, rpc_url, contracts=[contract], from_block=from_block, **how)
+    return only
+
+
+def ingest_several(
+    ledger: Ledger,
+    rpc_url: str | Sequence[str],
+    *,
+    contracts: Sequence[bytes | None] | None = None,
+    from_block: int | None = None,
+    **how: Unpack[How],
+) -> list[IngestResult]:
+    """Import several contracts in one run, as `ingest` does one: they share questions and headers.
+
+    `contracts`: by default all that the mirror knows on the chain; None among them is the selected
+    token's own. The results are in the order of their addresses' first import.
+    """
+    with importing(ledger, rpc_url, contracts, **how) as importer:
+        with suppress(StoppedError):
+            importer.converge(from_block)
+        return results_of(importer)
+
+
+@contextmanager
+def importing(
+    ledger: Ledger,
+    rpc_url: str | Sequence[str],
+    addresses: Sequence[bytes | None] | None,
+    **how: Unpack[How],
+) -> Iterator[Importer]:
+    """Yield what imports the contracts, its nodes met and every contract known to the mirror."""
+    window, verify = how.get("window", WINDOW), how.get("verify", False)
+    concurrency, trust_block = how.get("concurrency", CONCURRENCY), how.get("trust_block")
     if window < 1:
         raise UsageError(f"a window of {window} blocks", hint="at least 1")
+    if not 1 <= concurrency <= CONCURRENCY_MAX:
+        raise UsageError(f"{concurrency} questions at once", hint=f"1 to {CONCURRENCY_MAX}")
     if trust_block is not None and not verify:
         raise UsageError("a trusted block is for verified imports", hint="add --verify receipts")
-    with meet(ledger, rpc_url) as (rpc, chain):
-        trusted = None if trust_block is None else find_trusted(rpc, trust_block)
-        stored = _find_contract(ledger, rpc, chain, contract, from_block)
-        importer = Importer(ledger, rpc, chain, stored, window, progress, verify, trusted)
-        done = importer.converge(from_block)
-    assert done.first is not None
-    return IngestResult(
-        contract=stored.address,
-        chain_id=stored.chain_id,
-        transfers=done.transfers,
-        batches=done.batches,
-        skipped=done.skipped,
-        from_block=done.first,
-        to_block=done.next_block - 1,
-        orphaned=done.orphaned,
-    )
+    urls = [rpc_url] if isinstance(rpc_url, str) else rpc_url
+    with meet_nodes(ledger, urls, quorum=how.get("quorum", 1), window=window) as (nodes, chain):
+        yield Importer(
+            ledger,
+            nodes,
+            chain,
+            _find_contracts(ledger, nodes, chain, addresses),
+            window,
+            how.get("progress", no_progress),
+            concurrency=concurrency,
+            verify=verify,
+            trusted=None
+            if trust_block is None
+            else nodes.run(lambda rpc: find_trusted(rpc, trust_block)),
+            stopped=how.get("stopped", lambda: False),
+        )
+
+
+def results_of(importer: Importer) -> list[IngestResult]:
+    """Return what an importer has done so far, contract by contract."""
+    results = []
+    for contract in importer.contracts:
+        tally = importer.tallies[contract.contract_no]
+        results.append(
+            IngestResult(
+                contract=contract.address,
+                chain_id=contract.chain_id,
+                transfers=tally.transfers,
+                batches=tally.batches,
+                skipped=tally.skipped,
+                from_block=tally.first or 0,
+                to_block=tally.next_block - 1,
+                orphaned=importer.orphaned,
+            )
+        )
+    return results
+
+
+def _find_contracts(
+    ledger: Ledger, nodes: Nodes, chain: ChainIdentity, addresses: Sequence[bytes | None] | None
+) -> list[StoredContract]:
+    """Return the contracts, each once; raises ForeignContractError where one is none."""
+    if addresses is None:
+        with ledger.read() as connection:
+            known = mirror.contracts_of_chain(connection, chain.chain_id)
+        if not known:
+            raise ForeignContractError(
+                f"the ledger knows no contract on chain {chain.chain_id}",
+                hint="run `migrate`, or name any ERC-20 with --contract",
+            )
+        return known
+    found = [
+        nodes.run(lambda rpc, address=address: _find_contract(ledger, rpc, chain, address))  # type: ignore[misc]
+        for address in addresses
+    ]
+    return list({contract.contract_no: contract for contract in found}.values())
 
 
 def _find_contract(
-    ledger: Ledger, rpc: Rpc, chain: ChainIdentity, address: bytes | None, from_block: int | None
+    ledger: Ledger, rpc: Rpc, chain: ChainIdentity, address: bytes | None
 ) -> StoredContract:
     with ledger.read() as connection:
         if address is None:
@@ -122,7 +219,7 @@ def _find_contract(
             hint="check chain and address",
         )
     token = _token_of(ledger, rpc, address) if contracts.is_our_code(code) else None
-    start = deployment_block(rpc, address) if from_block is None or token else from_block
+    start = deployment_block(rpc, address)
     return ledger.run(
         lambda connection: mirror.record_contract(
             connection,

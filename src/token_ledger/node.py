@@ -6,9 +6,10 @@ Any other chain with a foreign block 0 is refused. Shared by `migrate`, `ingest`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.identity import ChainIdentity, read_header_at, read_identity
 from token_ledger.chain.rpc import Rpc
 from token_ledger.errors import ChainError, WrongChainError
@@ -24,13 +25,22 @@ def meet(ledger: Ledger, url: str) -> Iterator[tuple[Rpc, ChainIdentity]]:
     """
     with Rpc(url) as rpc:
         chain = read_identity(rpc)
-        with ledger.read() as connection:
-            known = mirror.genesis_hash(connection, chain.chain_id)
-        if known != chain.genesis.hash:
-            if known is not None and not chain.is_test_chain:
-                raise _wrong_chain(rpc, chain)
-            _start_anew(ledger, chain)
+        _know(ledger, chain, rpc.shown)
         yield rpc, chain
+
+
+@contextmanager
+def meet_nodes(
+    ledger: Ledger, urls: Sequence[str], *, quorum: int, window: int
+) -> Iterator[tuple[Nodes, ChainIdentity]]:
+    """Yield several nodes of one chain, which the mirror knows from now on.
+
+    Raises as `meet` and `Nodes.meet` do.
+    """
+    with Nodes(urls, quorum=quorum) as nodes:
+        chain = nodes.meet(window=window)
+        _know(ledger, chain, nodes.shown)
+        yield nodes, chain
 
 
 @contextmanager
@@ -46,7 +56,7 @@ def meet_again(ledger: Ledger, url: str) -> Iterator[tuple[Rpc, ChainIdentity]]:
                 hint="run `migrate` and `import` first",
             )
         if known != chain.genesis.hash:
-            raise _wrong_chain(rpc, chain)
+            raise _wrong_chain(rpc.shown, chain)
         yield rpc, chain
 
 
@@ -68,6 +78,15 @@ def check_not_reorganised(
     return header.hash == cursor.last_block_hash
 
 
+def _know(ledger: Ledger, chain: ChainIdentity, shown: str) -> None:
+    with ledger.read() as connection:
+        known = mirror.genesis_hash(connection, chain.chain_id)
+    if known != chain.genesis.hash:
+        if known is not None and not chain.is_test_chain:
+            raise _wrong_chain(shown, chain)
+        _start_anew(ledger, chain)
+
+
 def _start_anew(ledger: Ledger, chain: ChainIdentity) -> None:
     with ledger.write() as connection:
         if mirror.genesis_hash(connection, chain.chain_id) == chain.genesis.hash:
@@ -76,8 +95,8 @@ def _start_anew(ledger: Ledger, chain: ChainIdentity) -> None:
         mirror.store_genesis(connection, chain.chain_id, chain.genesis)
 
 
-def _wrong_chain(rpc: Rpc, chain: ChainIdentity) -> WrongChainError:
+def _wrong_chain(shown: str, chain: ChainIdentity) -> WrongChainError:
     return WrongChainError(
-        f"{rpc.shown} serves another chain {chain.chain_id} than the ledger knows",
+        f"{shown} serves another chain {chain.chain_id} than the ledger knows",
         hint="a test chain that was restarted needs `migrate` and `import` again; check --rpc",
     )

@@ -1,14 +1,16 @@
-"""Transfer logs of a contract, fetched by adaptive ranges that learn a node's limits.
+"""Transfer logs of contracts, fetched by adaptive ranges that learn a node's limits.
 
 What an answer must be, `chain.decoding` judges; one that is not means that the node did not answer
-the question: RpcError. Does not store: `ingest` does.
+the question: RpcError. Several contracts share one question, and the headers of its blocks. Does
+not store: `ingest` does.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from token_ledger.chain.decoding import (
     BATCH_REPLAYED,
@@ -17,136 +19,208 @@ from token_ledger.chain.decoding import (
     PART_REPLAYED,
     TRANSFER,
     DecodedLogs,
+    Log,
     decode_logs,
     without_gc,
 )
-from token_ledger.chain.rpc import NodeError, Rpc, TooLargeError, decode_data, decode_quantity
-from token_ledger.core.limits import SHRINKS, LimitKind, classify
+from token_ledger.chain.exchange import TooLargeError
+from token_ledger.chain.pace import Pace
+from token_ledger.chain.rpc import NodeError, Rpc, decode_data, decode_quantity
+from token_ledger.core.agreement import differing_ranges
+from token_ledger.core.limits import LimitKind, classify
 from token_ledger.core.transfers import BlockHeader, ChainRange
 from token_ledger.errors import ForkedError, RpcError
 
+if TYPE_CHECKING:
+    from token_ledger.chain.endpoints import Nodes
+
 LOGS_TARGET = 20_000
-"""Ranges grow and shrink towards this many logs an answer: about 12 MB of JSON."""
-RANGE_START, RANGE_MAX = 8, 100_000
+"""So many logs are wanted at once, of all the answers under way: about 12 MB of JSON."""
 PINNED_MAX = 64
 """Near the head so many blocks are read at once, each one's logs by its hash."""
-_GROW_AFTER = 32
 _SECONDS_MAX = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that a database column holds
 _METHOD = "eth_getLogs"
 
 
-class LogReader:
-    """Reads one contract's logs range by range; learns from the answers how much to ask for."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A contract whose logs are wanted; `replayed`: those of replays too, as a ledger's own has."""
 
-    def __init__(self, rpc: Rpc, address: bytes, *, replayed: bool, window: int = 0) -> None:
-        """`replayed`: also read the logs of replays, as a ledger's own contract has them.
+    address: bytes
+    replayed: bool
 
-        `window`: of so many blocks below the head all headers are read, and the logs of each are
-        asked for by its hash: what a reorganisation may still change is never mixed up.
-        """
-        self._rpc = rpc
-        self._address = "0x" + address.hex()
+    @property
+    def topics(self) -> list[str]:
+        """The events that are wanted of it."""
         topics = [TRANSFER, CROSSCHAIN_MINT, CROSSCHAIN_BURN]
-        topics += [BATCH_REPLAYED, PART_REPLAYED] if replayed else []
-        self._filter = {"address": self._address, "topics": [topics]}
-        self._window = window
-        self._size = RANGE_START
-        self._ceiling = RANGE_MAX
-        self._successes = 0
+        return topics + [BATCH_REPLAYED, PART_REPLAYED] * self.replayed
 
-    def read(self, from_block: int, head: int) -> ChainRange:
-        """Return the next range from `from_block`, at most up to `head`.
 
-        Raises RpcError when even one block cannot be had, ForkedError when the chain changed.
+class LogReader:
+    """Reads contracts' logs range by range; learns from the answers how much to ask for.
+
+    Thread-safe: several ranges may be read at once.
+    """
+
+    def __init__(self, nodes: Nodes, *, window: int = 0, concurrency: int = 1) -> None:
+        """`window`: of so many blocks below the head all headers are read, and the logs of each
+        are asked for by its hash: what a reorganisation may still change is never mixed up.
+
+        `concurrency`: how many ranges are read at once; together they hold LOGS_TARGET logs.
         """
+        self._nodes = nodes
+        self._window = window
+        self._pace = Pace(max(1, LOGS_TARGET // concurrency))
+
+    def plan(self, low: int, high: int, *, head: int) -> int:
+        """Return how far, up to `high`, the range from `low` should reach."""
         settled = head - self._window
-        near = from_block > settled
+        if low > settled:
+            return min(low + min(self._pace.size, PINNED_MAX) - 1, high)
+        return min(low + self._pace.size - 1, high, settled)
+
+    def read(
+        self, wanted: Sequence[Wanted], low: int, high: int, *, head: int
+    ) -> list[ChainRange]:
+        """Return what each contract said from block `low` on, up to `high` or less far.
+
+        All ranges are over the same blocks; the headers are with the first. Raises RpcError when
+        even one block cannot be had, ForkedError when the chain changed, DisagreementError.
+        """
+        near = low > head - self._window
         while True:
-            size = min(self._size, PINNED_MAX) if near else self._size
-            to_block = min(from_block + size - 1, head if near else settled)
+
+            def ask(rpc: Rpc, high: int = high) -> list[ChainRange]:
+                return self._span(rpc, wanted, low, high, near)
+
             try:
                 with without_gc():
-                    return (self._pinned if near else self._ranged)(from_block, to_block)
+                    found = self._nodes.agree(
+                        ask,
+                        differing_ranges,
+                        reach=high,
+                        settled=not near,
+                        shrinkable=high > low,
+                    )
             except (NodeError, TooLargeError) as error:
-                if to_block == from_block:
+                if high == low:
                     raise
-                self._shrink(error, to_block - from_block + 1)
+                self._pace.refused(error, high - low + 1)
+                high = min(low + self._pace.size, high) - 1
+            else:
+                logs = sum(len(part.transfers) + len(part.batches) for part in found)
+                self._pace.answered(high - low + 1, logs)
+                return found
 
-    def _ranged(self, from_block: int, to_block: int) -> ChainRange:
+    def _span(
+        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int, near: bool
+    ) -> list[ChainRange]:
+        return (self._pinned if near else self._ranged)(rpc, wanted, low, high)
+
+    def _ranged(
+        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int
+    ) -> list[ChainRange]:
         """Read settled blocks: logs by number, then headers of the blocks that matter."""
-        span = {"fromBlock": hex(from_block), "toBlock": hex(to_block)}
-        logs = self._rpc.call(_METHOD, [self._filter | span])
-        found = self._decode(logs, from_block, to_block)
-        numbers = {from_block, to_block, *found[0].block_number}
-        numbers |= {batch.block_number for batch in found[1]}
-        return self._joined(found, read_headers(self._rpc, sorted(numbers)))
+        span = {"fromBlock": hex(low), "toBlock": hex(high)}
+        logs = rpc.call(_METHOD, [query_of(wanted) | span])
+        found = decode_split(rpc, wanted, logs, low, high)
+        numbers = {low, high}
+        for transfers, batches, _ in found:
+            numbers |= {*transfers.block_number, *(batch.block_number for batch in batches)}
+        return joined(rpc, found, read_headers(rpc, sorted(numbers)))
 
-    def _pinned(self, from_block: int, to_block: int) -> ChainRange:
+    def _pinned(
+        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int
+    ) -> list[ChainRange]:
         """Read blocks that may still change: all headers first, then the logs of each hash."""
-        headers = read_headers(self._rpc, range(from_block, to_block + 1))
+        headers = read_headers(rpc, range(low, high + 1))
         for below, above in itertools.pairwise(headers):
             if above.parent_hash != below.hash:
                 raise ForkedError(f"block {above.number} does not follow the one before it")
-        queries = [self._filter | {"blockHash": "0x" + header.hash.hex()} for header in headers]
+        asked = query_of(wanted)
+        queries = [asked | {"blockHash": "0x" + header.hash.hex()} for header in headers]
         try:
-            answers = self._rpc.batch([(_METHOD, [query]) for query in queries])
+            answers = rpc.batch([(_METHOD, [query]) for query in queries])
         except NodeError as error:
             limit = classify(error.text, code=error.rpc_code, status=error.status)
             if limit.kind is LimitKind.UNKNOWN_BLOCK:
-                raise ForkedError(f"{self._rpc.shown} no longer has a block just named") from None
+                raise ForkedError(f"{rpc.shown} no longer has a block just named") from None
             raise
         if not all(isinstance(answer, list) for answer in answers):
-            raise RpcError(f"{_METHOD} at {self._rpc.shown}: not a list of logs")
+            raise RpcError(f"{_METHOD} at {rpc.shown}: not a list of logs")
         logs = [log for answer in answers for log in answer]
-        return self._joined(self._decode(logs, from_block, to_block), headers)
+        return joined(rpc, decode_split(rpc, wanted, logs, low, high), headers)
 
-    def _decode(self, logs: Any, from_block: int, to_block: int) -> DecodedLogs:
-        with self._rpc.decoding(_METHOD):
-            found = decode_logs(
-                logs, address=self._address, from_block=from_block, to_block=to_block
-            )
-        self._adapt(len(logs))
-        return found
 
-    def _shrink(self, error: NodeError | TooLargeError, asked: int) -> None:
-        """Ask for fewer blocks after `asked` were refused: as few as the text says, or half."""
-        size = asked // 2
-        if isinstance(error, NodeError):
-            limit = classify(error.text, code=error.rpc_code, status=error.status)
-            if limit.kind in SHRINKS:
-                size = limit.next_size(asked)
-        self._size = max(1, size)
-        self._ceiling, self._successes = self._size, 0
+def query_of(wanted: Sequence[Wanted]) -> dict[str, Any]:
+    """Return the filter that asks for the contracts' events, without its blocks."""
+    addresses = ["0x" + one.address.hex() for one in wanted]
+    topics = dict.fromkeys(topic for one in wanted for topic in one.topics)
+    return {"address": addresses if len(wanted) > 1 else addresses[0], "topics": [[*topics]]}
 
-    def _adapt(self, logs: int) -> None:
-        self._successes += 1
-        if self._successes % _GROW_AFTER == 0:  # the node may have been busy: try more again
-            self._ceiling = min(2 * self._ceiling, RANGE_MAX)
-        if logs > LOGS_TARGET:
-            self._size = max(1, self._size // 2)
-        elif logs * 2 <= LOGS_TARGET:
-            self._size = min(2 * self._size, self._ceiling)
 
-    def _joined(self, found: DecodedLogs, headers: list[BlockHeader]) -> ChainRange:
-        """Join logs and headers; each log must name the block that its header is of."""
-        transfers, batches, skipped = found
+def decode_split(
+    rpc: Rpc, wanted: Sequence[Wanted], logs: Any, low: int, high: int
+) -> list[DecodedLogs]:
+    """Return what each contract said, decoded. Raises RpcError for what was not asked for."""
+    with rpc.decoding(_METHOD):
+        return [
+            decode_logs(part, address="0x" + one.address.hex(), from_block=low, to_block=high)
+            for one, part in zip(wanted, _split(wanted, logs), strict=True)
+        ]
+
+
+def _split(wanted: Sequence[Wanted], logs: Any) -> list[Any]:
+    """Return the logs of each contract, without events that were asked for of another one."""
+    if len(wanted) == 1:
+        return [logs]
+    if not isinstance(logs, list):
+        raise TypeError("not a list of logs")
+    parts: dict[str, list[Log]] = {"0x" + one.address.hex(): [] for one in wanted}
+    for log in logs:
+        part = parts.get(log["address"].lower())
+        if part is None:
+            raise ValueError("a log is of another address than was asked for")
+        part.append(log)
+    topics = {topic for one in wanted for topic in one.topics}
+    return [
+        part
+        if len(one.topics) == len(topics)
+        else [log for log in part if log["topics"][0] not in topics.difference(one.topics)]
+        for one, part in zip(wanted, parts.values(), strict=True)
+    ]
+
+
+def joined(
+    rpc: Rpc, decoded: Sequence[DecodedLogs], headers: list[BlockHeader]
+) -> list[ChainRange]:
+    """Join logs and headers; each log must name the block that its header is of.
+
+    The headers go with the first contract. Raises ForkedError.
+    """
+    known = {(header.number, header.hash) for header in headers}
+    ranges = []
+    for transfers, batches, skipped in decoded:
         named = set(zip(transfers.block_number, transfers.block_hash, strict=True))
         named |= {(batch.block_number, batch.block_hash) for batch in batches}
-        if strange := named - {(header.number, header.hash) for header in headers}:
+        if strange := named - known:
             raise ForkedError(
-                f"block {min(strange)[0]} changed while its logs were read at {self._rpc.shown}",
+                f"block {min(strange)[0]} changed while its logs were read at {rpc.shown}",
                 hint="the chain reorganised; run it again",
             )
-        return ChainRange(
-            from_block=headers[0].number,
-            to_block=headers[-1].number,
-            to_hash=headers[-1].hash,
-            parent_hash=headers[0].parent_hash,
-            transfers=transfers,
-            batches=batches,
-            blocks=headers,
-            skipped=skipped,
+        ranges.append(
+            ChainRange(
+                from_block=headers[0].number,
+                to_block=headers[-1].number,
+                to_hash=headers[-1].hash,
+                parent_hash=headers[0].parent_hash,
+                transfers=transfers,
+                batches=batches,
+                blocks=headers if not ranges else [],
+                skipped=skipped,
+            )
         )
+    return ranges
 
 
 def read_headers(rpc: Rpc, numbers: Sequence[int]) -> list[BlockHeader]:

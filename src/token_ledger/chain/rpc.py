@@ -9,19 +9,28 @@ credentials or keys that its URL may carry. Does not know contracts: `contracts`
 from __future__ import annotations
 
 import contextlib
-import email.utils
-import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
-import requests
-import urllib3
 
+from token_ledger.chain.exchange import (
+    FAILURES,
+    RETRY_AFTER_MAX_S,
+    TIMEOUTS,
+    Exchange,
+    Gate,
+    TooLargeError,
+    backoff_s,
+    never_sent,
+    reason,
+    retry_after_s,
+    shown_url,
+)
+from token_ledger.core.limits import LimitKind, classify
 from token_ledger.errors import RpcError
 
 Call = tuple[str, Sequence[Any]]
@@ -29,15 +38,11 @@ Call = tuple[str, Sequence[Any]]
 
 TIMEOUT_S = 30.0
 ATTEMPTS_MAX = 4
-RETRY_AFTER_MAX_S = 60.0
-ANSWER_BYTES_MAX = 1 << 30
-_BACKOFF_S = 0.2
-_CHUNK_BYTES = 1 << 20
 _BUSY = frozenset({429, 502, 503, 504})
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 # Sent twice, these may act twice. (A raw transaction is signed: its hash makes it idempotent.)
 _ACTS = re.compile(r"eth_sendTransaction|(anvil|evm|hardhat)_.*")
+_LIMITED_BY_SIZE = frozenset({"eth_getLogs", "eth_getBlockReceipts"})
 
 
 class NodeError(RpcError):
@@ -56,24 +61,11 @@ class NodeError(RpcError):
         self.data = data
 
 
-class TooLargeError(RpcError):
-    """The request took too long or its answer is too large: ask for less at once."""
-
-
-def shown_url(url: str) -> str:
-    """Return the URL without what may be secret: user, password, path, query."""
-    parts = urlsplit(url)
-    host = parts.hostname or "?"
-    host = f"[{host}]" if ":" in host else host
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ""
-    return f"{parts.scheme}://{host}{port}{'/…' if parts.path.strip('/') or parts.query else ''}"
-
-
 class Rpc:
-    """One node. Not thread-safe: one connection, one caller."""
+    """One node. Not thread-safe: one connection, one caller.
+
+    `gate`: shared with the node's other connections, so that all of them wait when it asks to.
+    """
 
     def __init__(
         self,
@@ -82,25 +74,19 @@ class Rpc:
         timeout_s: float = TIMEOUT_S,
         attempts_max: int = ATTEMPTS_MAX,
         sleep: Callable[[float], None] = time.sleep,
+        gate: Gate | None = None,
     ) -> None:
-        parts = urlsplit(url)
         self.shown = shown_url(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            what = f"not the URL of a node: {self.shown}" if url.strip() else "the URL is empty"
-            raise RpcError(what, hint="give http:// or https:// and a host")
-        self._url = url
+        self._exchange = Exchange(url, timeout_s=timeout_s)
         self._timeout_s = timeout_s
         self._attempts_max = attempts_max
-        self._sleep = sleep
-        self._session = requests.Session()
-        # Proxies and .netrc are for the network; looking them up costs more than a local call.
-        self._session.trust_env = parts.hostname not in _LOOPBACK
-        self._session.headers["Content-Type"] = "application/json"
+        self._gate = gate or Gate(sleep)
+        self._batch_max: int | None = None
         self._id = 0
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        self._exchange.close()
 
     def __enter__(self) -> Rpc:
         return self
@@ -127,13 +113,11 @@ class Rpc:
         return self._result(method, answer)
 
     def batch(self, calls: Sequence[Call], *, size: int = 100) -> list[Any]:
-        """Return the results of many calls in their order, `size` of them in a request.
+        """Return the results of many calls in their order, at most `size` of them in a request.
 
         Raises NodeError for the first call that the node refuses.
         """
-        results: list[Any] = []
-        for start in range(0, len(calls), size):
-            results += self._batch(calls[start : start + size])
+        results = self.batch_settled(calls, size=size)
         for result in results:
             if isinstance(result, NodeError):
                 raise result
@@ -142,30 +126,56 @@ class Rpc:
     def batch_settled(self, calls: Sequence[Call], *, size: int = 100) -> list[Any]:
         """Return as `batch`, but with a NodeError in the place of a call that was refused."""
         results: list[Any] = []
-        for start in range(0, len(calls), size):
-            results += self._batch(calls[start : start + size])
+        while len(results) < len(calls):
+            size = min(size, self._batch_max or size)
+            part = calls[len(results) : len(results) + size]
+            try:
+                results += self._batch(part)
+            except NodeError:  # of the batch as a whole: perhaps it takes smaller ones
+                if len(part) == 1:
+                    raise
+                self._batch_max = len(part) // 2
         return results
 
     def _batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Return the settled results of one batch; calls refused as too many are asked again."""
         requests_ = [self._request(method, params) for method, params in calls]
-        method = f"batch of {calls[0][0]}"
-        retry = not any(_ACTS.fullmatch(name) for name, _ in calls)
+        settled: dict[int, Any] = {}
+        for attempt in range(1, self._attempts_max + 1):
+            left = [request for request in requests_ if request["id"] not in settled]
+            settled |= self._exchange_batch(left)
+            limited = [
+                request
+                for request in left
+                if isinstance(found := settled[request["id"]], NodeError)
+                and _is_rate(found, request["method"])
+            ]
+            if not limited or attempt == self._attempts_max:
+                break
+            self._gate.close_for(backoff_s(attempt))
+            for request in limited:
+                del settled[request["id"]]
+        return [settled[request["id"]] for request in requests_]
+
+    def _exchange_batch(self, requests_: list[dict[str, Any]]) -> dict[int, Any]:
+        method = f"batch of {requests_[0]['method']}"
+        retry = not any(_ACTS.fullmatch(request["method"]) for request in requests_)
         answer = self._post(orjson.dumps(requests_), method, retry=retry)
         if isinstance(answer, dict):  # a node that refuses the batch as a whole
             self._result(method, answer)
         if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
             raise self._error(method, "the answer to a batch is not a list")
-        by_id = {item.get("id"): item for item in answer}
-        results: list[Any] = []
+        by_id = {item["id"]: item for item in answer if isinstance(item.get("id"), int)}
+        settled: dict[int, Any] = {}
         for request in requests_:
             item = by_id.get(request["id"])
             if item is None:
                 raise self._error(method, "an answer is missing")
             try:
-                results.append(self._result(request["method"], item))
+                settled[request["id"]] = self._result(request["method"], item)
             except NodeError as error:
-                results.append(error)
-        return results
+                settled[request["id"]] = error
+        return settled
 
     def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
         self._id += 1
@@ -198,63 +208,47 @@ class Rpc:
         """Return the decoded JSON answer; waits and tries again where that is safe."""
         for attempt in range(1, self._attempts_max + 1):
             last = attempt == self._attempts_max
+            self._gate.wait()
             try:
-                status, headers, content = self._exchange(body)
-            except (requests.Timeout, urllib3.exceptions.TimeoutError):
+                status, headers, content = self._exchange.post(body)
+            except TIMEOUTS:
                 # Not repeated: what took too long once will again, and the caller can ask for less.
                 raise TooLargeError(
                     f"{method} at {self.shown}: no answer within {self._timeout_s:g} s",
                     hint="the node is slow or overloaded",
                 ) from None
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                if last or not (retry or _never_sent(error)):
-                    raise self._error(method, _reason(error), hint="is the node running?") from None
-                self._sleep(_backoff_s(attempt))
+            except FAILURES as error:
+                if last or not (retry or never_sent(error)):
+                    raise self._error(method, reason(error), hint="is the node running?") from None
+                self._gate.close_for(backoff_s(attempt))
                 continue
             if status in _BUSY and not last and (retry or status == 429):
-                self._sleep(self._pause_s(headers, attempt, method))
+                self._gate.close_for(self._pause_s(headers, attempt, method))
                 continue
             answer = self._decode(content)
             if status == 200 and answer is not None:
-                return answer
+                if last or not self._is_rated(answer, method):
+                    return answer
+                self._gate.close_for(self._pause_s(headers, attempt, method))
+                continue
             if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
                 error_object = answer["error"] | {"http_status": status}
                 return answer | {"id": self._id, "error": error_object}
             if status >= 500 and retry and not last:
-                self._sleep(_backoff_s(attempt))
+                self._gate.close_for(backoff_s(attempt))
                 continue
             raise self._refused(method, status, content)
         raise AssertionError("the last attempt returns or raises")
 
-    def _exchange(self, body: bytes) -> tuple[int, Any, bytes]:
-        """Return status, headers and body of one HTTP exchange, bounded in time and size."""
-        deadline = time.monotonic() + self._timeout_s
-        response = self._session.post(
-            self._url, data=body, timeout=self._timeout_s, stream=True, allow_redirects=False
-        )
-        try:
-            content = b"".join(self._chunks(response, deadline))
-            response.raw.release_conn()
-        except BaseException:
-            response.close()
-            raise
-        return response.status_code, response.headers, content
-
-    def _chunks(self, response: requests.Response, deadline: float) -> Iterator[bytes]:
-        # requests reads in 10 kB pieces; a large answer of logs is read several times as fast so.
-        size = 0
-        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-            size += len(chunk)
-            if size > ANSWER_BYTES_MAX:
-                raise TooLargeError(f"{self.shown} answers more than {ANSWER_BYTES_MAX} bytes")
-            if time.monotonic() > deadline:
-                raise requests.Timeout
-            yield chunk
+    def _is_rated(self, answer: Any, method: str) -> bool:
+        """Return whether an answer under HTTP 200 says that there were too many requests."""
+        error = answer.get("error") if isinstance(answer, dict) else None
+        return error is not None and _is_rate(self._node_error(method, error), method)
 
     def _pause_s(self, headers: Any, attempt: int, method: str) -> float:
-        asked = _retry_after_s(headers.get("Retry-After"))
+        asked = retry_after_s(headers.get("Retry-After"))
         if asked is None:
-            return _backoff_s(attempt)
+            return backoff_s(attempt)
         if asked > RETRY_AFTER_MAX_S:
             raise self._error(method, f"the node asks to wait {asked:.0f} s", hint="try later")
         return asked
@@ -302,36 +296,13 @@ class Rpc:
         return RpcError(f"{method} at {self.shown}: {what}", hint=hint)
 
 
-def _never_sent(error: Exception) -> bool:
-    return isinstance(error, requests.ConnectionError) and "NewConnectionError" in repr(error)
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong, without the URL that requests puts into its messages."""
-    text = repr(error)
-    if "NameResolution" in text or "getaddrinfo" in text:
-        return "the host name is unknown"
-    if "refused" in text:
-        return "the connection was refused"
-    return f"the connection failed ({type(error).__name__})"
-
-
-def _backoff_s(attempt: int) -> float:
-    return _BACKOFF_S * float(1 << (attempt - 1)) * (1 + random.random() / 4)  # noqa: S311
-
-
-def _retry_after_s(header: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3), or None."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        moment = email.utils.parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    pause_s: float = moment.timestamp() - time.time()
-    return max(0.0, pause_s)
+def _is_rate(error: NodeError, method: str) -> bool:
+    """Return whether a refusal means too many requests, rather than too much in one."""
+    kind = classify(error.text, code=error.rpc_code, status=error.status).kind
+    if kind is LimitKind.RESULTS and error.rpc_code == -32005:
+        # EIP-1474's "limit exceeded": only where there is a size to limit is it about size.
+        return not any(name in method for name in _LIMITED_BY_SIZE)
+    return kind is LimitKind.RATE
 
 
 # --- decoders: strict, and small enough to be fast

@@ -8,10 +8,17 @@ found. Believes no hash of the node's, except that the last block is on the chai
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from token_ledger.chain.decoding import decode_logs
-from token_ledger.chain.logs import PINNED_MAX, LogReader
+from token_ledger.chain.logs import (
+    PINNED_MAX,
+    LogReader,
+    Wanted,
+    decode_split,
+    joined,
+    query_of,
+)
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.core.bloom import may_hold
 from token_ledger.core.headers import FullHeader, check_header, check_header_chain, read_header
@@ -21,6 +28,9 @@ from token_ledger.core.transactions import check_transactions, read_transactions
 from token_ledger.core.transfers import BlockHeader, ChainRange
 from token_ledger.core.types import Finding
 from token_ledger.errors import ChainError, UnprovenError
+
+if TYPE_CHECKING:
+    from token_ledger.chain.endpoints import Nodes
 
 
 def find_trusted(rpc: Rpc, trusted_hash: bytes) -> BlockHeader:
@@ -44,19 +54,21 @@ class VerifyingReader(LogReader):
     """Reads as a LogReader does, and returns only what receipts prove."""
 
     def __init__(
-        self, rpc: Rpc, address: bytes, *, replayed: bool, trusted: BlockHeader | None = None
+        self, nodes: Nodes, *, concurrency: int = 1, trusted: BlockHeader | None = None
     ) -> None:
         """`trusted`: a block whose hash is known to be right; it must be met where it belongs."""
-        super().__init__(rpc, address, replayed=replayed)
-        self._contract = address
+        super().__init__(nodes, concurrency=concurrency)
         self._trusted = trusted
 
-    def read(self, from_block: int, head: int) -> ChainRange:
-        """Return the next range from `from_block`. Raises UnprovenError, ForkedError, RpcError."""
-        return self._proven(from_block, min(from_block + PINNED_MAX - 1, head))
+    def plan(self, low: int, high: int, *, head: int) -> int:
+        """Return how far, up to `high`, the range from `low` should reach."""
+        return min(low + min(self._pace.size, PINNED_MAX) - 1, high)
 
-    def _proven(self, low: int, high: int) -> ChainRange:
-        method, rpc = "eth_getBlockByNumber", self._rpc
+    def _span(
+        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int, near: bool
+    ) -> list[ChainRange]:
+        """Read a range and prove it. Raises UnprovenError, ForkedError, RpcError."""
+        method = "eth_getBlockByNumber"
         answers = rpc.batch([(method, [hex(n), True]) for n in range(low, high + 1)], size=16)
         with rpc.decoding(method):
             headers = [read_header(answer) for answer in answers]
@@ -64,39 +76,16 @@ class VerifyingReader(LogReader):
         for header in headers:
             if self._trusted and self._trusted.number == header.block.number:
                 self._check_trusted(header.block)
+        addresses, asked = [one.address for one in wanted], query_of(wanted)
         logs: list[Any] = []
         for header, answer in zip(headers, answers, strict=True):
-            if may_hold(header.logs_bloom, [self._contract]):
-                logs += self._logs_of(header, answer)
-        said = rpc.call(
-            "eth_getLogs", [self._filter | {"fromBlock": hex(low), "toBlock": hex(high)}]
-        )
+            if any(may_hold(header.logs_bloom, [address]) for address in addresses):
+                logs += _logs_of(rpc, header, answer, addresses, asked["topics"][0])
+        said = rpc.call("eth_getLogs", [asked | {"fromBlock": hex(low), "toBlock": hex(high)}])
         with rpc.decoding("eth_getLogs"):
             _refuse(compare_logs(logs, said))
-        with rpc.decoding("eth_getBlockReceipts"):
-            found = decode_logs(logs, address=self._address, from_block=low, to_block=high)
-        return self._joined(found, [header.block for header in headers])
-
-    def _logs_of(self, header: FullHeader, answer: Any) -> list[Any]:
-        """Return the contract's logs of a block, proven by its receipts."""
-        number, method = header.block.number, "eth_getBlockReceipts"
-        with self._rpc.decoding("eth_getBlockByNumber"):
-            transactions = read_transactions(answer["transactions"])
-        findings = check_transactions(
-            transactions, root=header.transactions_root, block_number=number
-        )
-        said = self._rpc.call(method, [hex(number)])
-        with self._rpc.decoding(method):
-            receipts = read_receipts(
-                said,
-                block_hash=header.block.hash,
-                block_number=number,
-                addresses=[self._contract],
-            )
-        findings += check_receipts(receipts, root=header.receipts_root, transactions=transactions)
-        _refuse(findings)
-        topics = [bytes.fromhex(topic[2:]) for topic in self._filter["topics"][0]]
-        return receipts.logs_of(self._contract, topics)
+        found = decode_split(rpc, wanted, logs, low, high)
+        return joined(rpc, found, [header.block for header in headers])
 
     def _check_trusted(self, block: BlockHeader) -> None:
         assert self._trusted is not None
@@ -104,6 +93,26 @@ class VerifyingReader(LogReader):
             raise UnprovenError(
                 f"block {block.number} is not the trusted one: the node serves another chain"
             )
+
+
+def _logs_of(
+    rpc: Rpc, header: FullHeader, answer: Any, addresses: Sequence[bytes], topics: Sequence[str]
+) -> list[Any]:
+    """Return the contracts' logs of a block in its order, proven by its receipts."""
+    number, method = header.block.number, "eth_getBlockReceipts"
+    with rpc.decoding("eth_getBlockByNumber"):
+        transactions = read_transactions(answer["transactions"])
+    findings = check_transactions(transactions, root=header.transactions_root, block_number=number)
+    said = rpc.call(method, [hex(number)])
+    with rpc.decoding(method):
+        receipts = read_receipts(
+            said, block_hash=header.block.hash, block_number=number, addresses=addresses
+        )
+    findings += check_receipts(receipts, root=header.receipts_root, transactions=transactions)
+    _refuse(findings)
+    wanted = [bytes.fromhex(topic[2:]) for topic in topics]
+    logs = [log for address in addresses for log in receipts.logs_of(address, wanted)]
+    return sorted(logs, key=lambda log: int(log["logIndex"], 16))
 
 
 def _refuse(findings: list[Finding]) -> None:
