@@ -17,8 +17,8 @@ from tests import books
 from tests.chain.fake_node import FakeNode, Raw
 from tests.onchain import ENTRIES, ERC20, SMALL, TOKEN, a_chain, count, mirrored
 
-from token_ledger.chain.logs import LogReader
-from token_ledger.chain.rpc import Rpc
+from token_ledger.chain.endpoints import Nodes
+from token_ledger.chain.logs import LogReader, Wanted
 from token_ledger.errors import (
     ChainError,
     DatabaseError,
@@ -50,7 +50,7 @@ def sealed(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
 
 def test_failing_at_any_call_leaves_a_mirror_to_go_on_from(empty: Ledger, tmp_path: Path) -> None:
     """Wherever the node breaks off, whole ranges are kept, and the end is as if it never had."""
-    chain = a_chain(blocks_max=7)
+    chain = a_chain(blocks=200, blocks_max=7)
     budget = [0]
 
     def answer(method: str, params: list[Any]) -> Any:
@@ -59,7 +59,7 @@ def test_failing_at_any_call_leaves_a_mirror_to_go_on_from(empty: Ledger, tmp_pa
 
     with FakeNode(answer) as node:
         for _ in range(60):
-            budget[0] = 40
+            budget[0] = 100
             try:
                 ingest(empty, node.url, contract=TOKEN, from_block=0)
             except RpcError:
@@ -142,8 +142,8 @@ def test_rows_and_cursor_land_together(empty: Ledger) -> None:
             contract = mirror.find_contract(connection, 1, TOKEN)
         assert contract is not None
         chain.head = 20
-        with Rpc(node.url) as rpc:
-            found = LogReader(rpc, TOKEN, replayed=False).read(11, 20)
+        with Nodes([node.url]) as nodes:
+            [found] = LogReader(nodes).read([Wanted(TOKEN, replayed=False)], 11, 20, head=20)
         found.transfers.value = [*list(found.transfers.value)[:-1], b"\1"]  # no 32 bytes
         found.transfers.block_hash = [*list(found.transfers.block_hash)[:-1], b"\1"]
         with pytest.raises(DatabaseError):

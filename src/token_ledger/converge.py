@@ -75,17 +75,18 @@ class Importer:
     trusted: BlockHeader | None = None
     stopped: Callable[[], bool] = lambda: False
     orphaned: int = 0
-    tallies: dict[int, Tally] = field(default_factory=dict)
+    tallies: dict[int, Tally] = field(init=False)
+    _reader: LogReader = field(init=False)
 
     def __post_init__(self) -> None:
         # The order in which `take_back` locks them.
         self.contracts = sorted(self.contracts, key=lambda contract: contract.contract_no)
         self.tallies = {contract.contract_no: Tally() for contract in self.contracts}
-        reader = VerifyingReader(self.nodes, concurrency=self.concurrency, trusted=self.trusted)
-        self._reader: LogReader = (
-            reader
+        at_once = self.concurrency
+        self._reader = (
+            VerifyingReader(self.nodes, concurrency=at_once, trusted=self.trusted)
             if self.verify
-            else LogReader(self.nodes, window=self.window, concurrency=self.concurrency)
+            else LogReader(self.nodes, window=self.window, concurrency=at_once)
         )
 
     def converge(self, from_block: int | None = None) -> None:
@@ -152,9 +153,7 @@ class Importer:
             def begin(span: Span) -> tuple[Span, Future[list[ChainRange]]]:
                 low, high, contracts = span
                 wanted = [Wanted(c.address, c.replayed) for c in contracts]
-                return span, crew.submit(
-                    lambda: self._reader.read(wanted, low, high, head=head)
-                )
+                return span, crew.submit(lambda: self._reader.read(wanted, low, high, head=head))
 
             while True:
                 while len(pending) < self.concurrency and (span := next(spans, None)):
@@ -167,9 +166,7 @@ class Importer:
                     pending.appendleft(begin((found[0].to_block + 1, high, contracts)))
                 yield contracts, found
 
-    def _spans(
-        self, starts: Sequence[tuple[int, StoredContract]], head: int
-    ) -> Iterator[Span]:
+    def _spans(self, starts: Sequence[tuple[int, StoredContract]], head: int) -> Iterator[Span]:
         """Plan which blocks are read next, of which contracts; each is planned when it is due."""
         lows = sorted({start for start, _ in starts})
         for low, following in itertools.pairwise([*lows, head + 1]):
@@ -260,7 +257,7 @@ class Importer:
             # As it is stored: an earlier round may have chosen the beginning.
             stored = mirror.find_contract(connection, self.chain.chain_id, contract.address)
         begin = (stored or contract).block_number or 0
-        ours = contract.token_no is not None
+        ours = contract.replayed
         if cursor is not None:
             if from_block is not None and from_block < begin:
                 raise UsageError(

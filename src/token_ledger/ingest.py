@@ -29,7 +29,6 @@ from token_ledger.ledger import Ledger, StoredToken, batches, mirror
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet_nodes
 
-
 CONCURRENCY_MAX = 64
 
 
@@ -117,7 +116,7 @@ def ingest_several(
     `contracts`: by default all that the mirror knows on the chain; None among them is the selected
     token's own. The results are in the order of their addresses' first import.
     """
-    with importing(ledger, rpc_url, contracts, **how) as importer:
+    with importing(ledger, rpc_url, contracts, from_block, **how) as importer:
         with suppress(StoppedError):
             importer.converge(from_block)
         return results_of(importer)
@@ -128,6 +127,7 @@ def importing(
     ledger: Ledger,
     rpc_url: str | Sequence[str],
     addresses: Sequence[bytes | None] | None,
+    from_block: int | None,
     **how: Unpack[How],
 ) -> Iterator[Importer]:
     """Yield what imports the contracts, its nodes met and every contract known to the mirror."""
@@ -145,7 +145,7 @@ def importing(
             ledger,
             nodes,
             chain,
-            _find_contracts(ledger, nodes, chain, addresses),
+            _find_contracts(ledger, nodes, chain, addresses, from_block),
             window,
             how.get("progress", no_progress),
             concurrency=concurrency,
@@ -178,7 +178,11 @@ def results_of(importer: Importer) -> list[IngestResult]:
 
 
 def _find_contracts(
-    ledger: Ledger, nodes: Nodes, chain: ChainIdentity, addresses: Sequence[bytes | None] | None
+    ledger: Ledger,
+    nodes: Nodes,
+    chain: ChainIdentity,
+    addresses: Sequence[bytes | None] | None,
+    from_block: int | None,
 ) -> list[StoredContract]:
     """Return the contracts, each once; raises ForeignContractError where one is none."""
     if addresses is None:
@@ -190,15 +194,16 @@ def _find_contracts(
                 hint="run `migrate`, or name any ERC-20 with --contract",
             )
         return known
-    found = [
-        nodes.run(lambda rpc, address=address: _find_contract(ledger, rpc, chain, address))  # type: ignore[misc]
-        for address in addresses
-    ]
+
+    def find(address: bytes | None) -> StoredContract:
+        return nodes.run(lambda rpc: _find_contract(ledger, rpc, chain, address, from_block))
+
+    found = [find(address) for address in addresses]
     return list({contract.contract_no: contract for contract in found}.values())
 
 
 def _find_contract(
-    ledger: Ledger, rpc: Rpc, chain: ChainIdentity, address: bytes | None
+    ledger: Ledger, rpc: Rpc, chain: ChainIdentity, address: bytes | None, from_block: int | None
 ) -> StoredContract:
     with ledger.read() as connection:
         if address is None:
@@ -219,7 +224,7 @@ def _find_contract(
             hint="check chain and address",
         )
     token = _token_of(ledger, rpc, address) if contracts.is_our_code(code) else None
-    start = deployment_block(rpc, address)
+    start = deployment_block(rpc, address) if from_block is None or token else from_block
     return ledger.run(
         lambda connection: mirror.record_contract(
             connection,

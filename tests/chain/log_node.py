@@ -130,10 +130,12 @@ class LogChain:
             first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
         if last - first + 1 > self.blocks_max:
             return Failure(-32005, f"block range is too wide, at most {self.blocks_max}")
+        asked = query["address"]
+        addresses = {asked.lower()} if isinstance(asked, str) else {a.lower() for a in asked}
         found = [
             log
             for log in self.logs
-            if log["address"].lower() == query["address"].lower()
+            if log["address"].lower() in addresses
             and log["topics"]
             and log["topics"][0] in query["topics"][0]
             and first <= int(log["blockNumber"], 16) <= last

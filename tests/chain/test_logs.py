@@ -21,8 +21,9 @@ from tests.chain.log_node import (
 
 from token_ledger.chain.contracts import BATCH_PART_REPLAYED_TOPIC, BATCH_REPLAYED_TOPIC
 from token_ledger.chain.decoding import decode_logs
-from token_ledger.chain.logs import LogReader
-from token_ledger.chain.rpc import NodeError, Rpc
+from token_ledger.chain.endpoints import Nodes
+from token_ledger.chain.logs import LogReader, Wanted
+from token_ledger.chain.rpc import NodeError
 from token_ledger.core.transfers import ChainRange
 from token_ledger.errors import ForkedError, RpcError
 
@@ -38,11 +39,13 @@ def a_log(block: int = 7, index: int = 0, **other: Any) -> dict[str, Any]:
 
 def read_all(chain: LogChain, first: int = 0, *, replayed: bool = False) -> list[ChainRange]:
     """Return every range that a reader makes of a chain."""
-    with FakeNode(chain) as node, Rpc(node.url, sleep=lambda _: None) as rpc:
-        reader = LogReader(rpc, TOKEN, replayed=replayed)
+    with FakeNode(chain) as node, Nodes([node.url], sleep=lambda _: None) as nodes:
+        reader = LogReader(nodes)
         ranges = []
         while first <= chain.head:
-            ranges.append(reader.read(first, chain.head))
+            to_block = reader.plan(first, chain.head, head=chain.head)
+            wanted = [Wanted(TOKEN, replayed)]
+            ranges += reader.read(wanted, first, to_block, head=chain.head)
             first = ranges[-1].to_block + 1
         return ranges
 
@@ -186,10 +189,10 @@ def test_an_answer_that_was_not_asked_for_is_refused(logs: Any) -> None:
 
     with (
         FakeNode(answer) as node,
-        Rpc(node.url) as rpc,
+        Nodes([node.url]) as nodes,
         pytest.raises(RpcError, match="eth_getLogs at .*" if logs != [] else ""),
     ):
-        LogReader(rpc, TOKEN, replayed=False).read(7, 9)
+        LogReader(nodes).read([Wanted(TOKEN, replayed=False)], 7, 9, head=9)
 
 
 @pytest.mark.parametrize(
@@ -229,10 +232,10 @@ def test_one_block_that_cannot_be_had_is_an_error() -> None:
     """When even a single block is refused, the node's own words are raised."""
     with (
         FakeNode(lambda *_: Failure(-32000, "pruned")) as node,
-        Rpc(node.url) as rpc,
+        Nodes([node.url]) as nodes,
         pytest.raises(NodeError, match="pruned"),
     ):
-        LogReader(rpc, TOKEN, replayed=False).read(0, 5)
+        LogReader(nodes).read([Wanted(TOKEN, replayed=False)], 0, 5, head=5)
 
 
 def test_ranges_are_linked_by_their_headers() -> None:

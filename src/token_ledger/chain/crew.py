@@ -39,7 +39,7 @@ class Crew:
                 continue
             try:
                 result = work()
-            except BaseException as error:  # noqa: BLE001 — it is raised where it is awaited
+            except BaseException as error:
                 future.set_exception(error)
             else:
                 future.set_result(result)

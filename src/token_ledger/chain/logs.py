@@ -79,9 +79,7 @@ class LogReader:
             return min(low + min(self._pace.size, PINNED_MAX) - 1, high)
         return min(low + self._pace.size - 1, high, settled)
 
-    def read(
-        self, wanted: Sequence[Wanted], low: int, high: int, *, head: int
-    ) -> list[ChainRange]:
+    def read(self, wanted: Sequence[Wanted], low: int, high: int, *, head: int) -> list[ChainRange]:
         """Return what each contract said from block `low` on, up to `high` or less far.
 
         All ranges are over the same blocks; the headers are with the first. Raises RpcError when
@@ -91,7 +89,7 @@ class LogReader:
         while True:
 
             def ask(rpc: Rpc, high: int = high) -> list[ChainRange]:
-                return self._span(rpc, wanted, low, high, near)
+                return (self._pinned if near else self._ranged)(rpc, wanted, low, high)
 
             try:
                 with without_gc():
@@ -112,14 +110,7 @@ class LogReader:
                 self._pace.answered(high - low + 1, logs)
                 return found
 
-    def _span(
-        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int, near: bool
-    ) -> list[ChainRange]:
-        return (self._pinned if near else self._ranged)(rpc, wanted, low, high)
-
-    def _ranged(
-        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int
-    ) -> list[ChainRange]:
+    def _ranged(self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int) -> list[ChainRange]:
         """Read settled blocks: logs by number, then headers of the blocks that matter."""
         span = {"fromBlock": hex(low), "toBlock": hex(high)}
         logs = rpc.call(_METHOD, [query_of(wanted) | span])
@@ -129,9 +120,7 @@ class LogReader:
             numbers |= {*transfers.block_number, *(batch.block_number for batch in batches)}
         return joined(rpc, found, read_headers(rpc, sorted(numbers)))
 
-    def _pinned(
-        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int
-    ) -> list[ChainRange]:
+    def _pinned(self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int) -> list[ChainRange]:
         """Read blocks that may still change: all headers first, then the logs of each hash."""
         headers = read_headers(rpc, range(low, high + 1))
         for below, above in itertools.pairwise(headers):
@@ -199,7 +188,7 @@ def joined(
     The headers go with the first contract. Raises ForkedError.
     """
     known = {(header.number, header.hash) for header in headers}
-    ranges = []
+    ranges: list[ChainRange] = []
     for transfers, batches, skipped in decoded:
         named = set(zip(transfers.block_number, transfers.block_hash, strict=True))
         named |= {(batch.block_number, batch.block_hash) for batch in batches}

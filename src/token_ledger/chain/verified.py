@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from token_ledger.chain.logs import (
-    PINNED_MAX,
     LogReader,
     Wanted,
     decode_split,
@@ -31,6 +30,8 @@ from token_ledger.errors import ChainError, UnprovenError
 
 if TYPE_CHECKING:
     from token_ledger.chain.endpoints import Nodes
+
+_ALL_BLOCKS = 1 << 63
 
 
 def find_trusted(rpc: Rpc, trusted_hash: bytes) -> BlockHeader:
@@ -57,16 +58,10 @@ class VerifyingReader(LogReader):
         self, nodes: Nodes, *, concurrency: int = 1, trusted: BlockHeader | None = None
     ) -> None:
         """`trusted`: a block whose hash is known to be right; it must be met where it belongs."""
-        super().__init__(nodes, concurrency=concurrency)
+        super().__init__(nodes, window=_ALL_BLOCKS, concurrency=concurrency)
         self._trusted = trusted
 
-    def plan(self, low: int, high: int, *, head: int) -> int:
-        """Return how far, up to `high`, the range from `low` should reach."""
-        return min(low + min(self._pace.size, PINNED_MAX) - 1, high)
-
-    def _span(
-        self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int, near: bool
-    ) -> list[ChainRange]:
+    def _pinned(self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int) -> list[ChainRange]:
         """Read a range and prove it. Raises UnprovenError, ForkedError, RpcError."""
         method = "eth_getBlockByNumber"
         answers = rpc.batch([(method, [hex(n), True]) for n in range(low, high + 1)], size=16)

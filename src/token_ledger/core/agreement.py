@@ -36,9 +36,7 @@ def differing_headers(
     return None
 
 
-def differing_ranges(
-    one: Sequence[ChainRange], other: Sequence[ChainRange]
-) -> Difference | None:
+def differing_ranges(one: Sequence[ChainRange], other: Sequence[ChainRange]) -> Difference | None:
     """Return where two readings of the same blocks and contracts differ; None if nowhere."""
     if one == other:
         return None

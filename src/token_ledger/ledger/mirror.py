@@ -99,6 +99,17 @@ def find_contract(connection: Connection, chain_id: int, address: bytes) -> Stor
     return None if row is None else _contract(row)
 
 
+def contracts_of_chain(connection: Connection, chain_id: int) -> list[StoredContract]:
+    """Return every contract that the mirror knows on a chain, the longest known first."""
+    contracts = chain_contracts.c
+    rows = connection.execute(
+        select(chain_contracts)
+        .where(contracts.chain_id == chain_id)
+        .order_by(contracts.contract_no)
+    )
+    return [_contract(row) for row in rows]
+
+
 def contract_of(
     connection: Connection, token: StoredToken, chain_id: int | None = None
 ) -> StoredContract | None:
