@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 from tests import books
 
 from token_ledger.core.parse import format_timestamp
 from token_ledger.core.types import UINT256_MAX, Record, Texts
 from token_ledger.errors import UnknownEntryError, UsageError
 from token_ledger.ledger import Ledger, schema
-from token_ledger.ledger.dating import LANES, compute_dating, correct_dating, stored_dating
+from token_ledger.ledger.dating import LANES, compute_dating, stored_dating
 
 ACCOUNTS = ("a", "b", "c")
 LAST = 12
@@ -198,19 +198,27 @@ def test_the_migration_computes_the_same(ledger: Ledger, project: Path) -> None:
         assert len(kept.backdated) > 5
 
 
-def test_altered_dating_is_corrected(ledger: Ledger) -> None:
-    """Whatever is altered in the kept figures is counted as wrong and computed again, once."""
+def test_altered_dates_are_recalculated(ledger: Ledger) -> None:
+    """Whatever is altered in what is kept of dates is found by `recalc`, and put right once."""
     books.fill(ledger, 40)
-    ledger.mint("alice", 5, reason="x", timestamp="2020-01-01T00:00:00Z")
-    ledger.mint("alice", 6, reason="x", timestamp="2020-01-02T00:00:00Z")
-    with ledger.write() as connection:
+    for value in (5, 6, 7):
+        ledger.mint("alice", value, reason="x", timestamp=f"2020-01-0{value}T00:00:00Z")
+    ledger.mint("carol", 6, reason="x", timestamp="2020-01-02T00:00:00Z")
+    assert 0 == ledger.recalc().drifted
+    with ledger.read() as connection:
         before = stored_dating(connection, 1)
-        assert 0 == correct_dating(connection, 1)
-        table = schema.token_backdated
-        connection.execute(delete(table).where(table.c.entry_no == before.backdated[-1].entry_no))
-        connection.execute(update(table).values(total=7))
-        connection.execute(update(schema.token_accounts).values(latest_at=7))
+    gone, altered, copied, *_ = before.backdated
+    surplus = {**copied._asdict(), "token_no": 1, "account_no": 3, "entry_no": 1}
+    table = schema.token_backdated
     with ledger.write() as connection:
-        assert correct_dating(connection, 1) > 2
+        connection.execute(delete(table).where(table.c.entry_no == gone.entry_no))
+        connection.execute(
+            update(table).where(table.c.entry_no == altered.entry_no).values(total=-7)
+        )
+        connection.execute(insert(table).values(surplus))
+        connection.execute(update(schema.token_accounts).values(latest_at=7))
+    assert 1 + 2 + 1 <= ledger.recalc(dry_run=True).drifted
+    assert ledger.recalc().corrected >= 4
+    assert 0 == ledger.recalc(dry_run=True).drifted
+    with ledger.read() as connection:
         assert before == stored_dating(connection, 1)
-        assert 0 == correct_dating(connection, 1)

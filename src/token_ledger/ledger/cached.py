@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, func, select
 
 from token_ledger.core.address import to_checksum
-from token_ledger.ledger import cached_holds, schema
+from token_ledger.ledger import cached_dates, cached_holds, schema
 from token_ledger.ledger.cached_holds import Key, Recomputed
 from token_ledger.ledger.store import chunks
 from token_ledger.ledger.tokens import StoredToken
@@ -34,7 +34,8 @@ class Cache:
     """A table of figures. `rows` yields all of them, or those of some keys, recomputed.
 
     `accounts`: whose locks keep the rows of some keys still. `supply`: they change under the lock
-    of the supply as well. `guards`: triggers that would refuse a correction.
+    of the supply as well. `guards`: triggers that would refuse a correction. `write`: corrects the
+    rows of a table in which rows may be missing, or too many.
     """
 
     table: Table
@@ -43,13 +44,15 @@ class Cache:
     accounts: Callable[[Connection, StoredToken, Sequence[Key]], set[int]]
     supply: bool = False
     guards: tuple[str, ...] = ()
+    write: Callable[[Connection, StoredToken, Sequence[Recomputed]], None] | None = None
 
 
 class Flow(NamedTuple):
-    """What went through one side of an account: the sum, and when the last of it was posted."""
+    """What went through one side of an account: the sum, the last posting, the latest date."""
 
     total: int = 0
     last_at: int | None = None
+    latest_at: int = 0
 
 
 NO_FLOW = Flow()
@@ -64,13 +67,16 @@ def flows(
     """
     chosen = select(side).where(_ENTRY.token_no == token.token_no, condition)
     if connection.dialect.name == "postgresql":
-        sums = chosen.add_columns(func.sum(_ENTRY.amount), func.max(_ENTRY.created_at))
-        return {n: Flow(int(t), at) for n, t, at in connection.execute(sums.group_by(side))}
+        sums = chosen.add_columns(
+            func.sum(_ENTRY.amount), func.max(_ENTRY.created_at), func.max(_ENTRY.timestamp)
+        ).group_by(side)
+        return {n: Flow(int(t), at, dated) for n, t, at, dated in connection.execute(sums)}
     found: dict[int, Flow] = {}
-    rows = chosen.add_columns(_ENTRY.amount, _ENTRY.created_at).order_by(side)
-    for number, amount, at in connection.execute(rows, execution_options={"yield_per": _FETCH}):
-        before = found.get(number, NO_FLOW)
-        found[number] = Flow(before.total + amount, max(at, before.last_at or 0))
+    rows = chosen.add_columns(_ENTRY.amount, _ENTRY.created_at, _ENTRY.timestamp).order_by(side)
+    streamed = connection.execute(rows, execution_options={"yield_per": _FETCH})
+    for number, amount, at, dated in streamed:
+        total, last_at, latest_at = found.get(number, NO_FLOW)
+        found[number] = Flow(total + amount, max(at, last_at or 0), max(dated, latest_at))
     return found
 
 
@@ -162,6 +168,11 @@ def _updated_at(page: AccountPage, number: int) -> int | None:
     return max(last, int(row["updated_at"]))
 
 
+def _latest_at(page: AccountPage, number: int) -> int:
+    sides = (page.received.get(number, NO_FLOW), page.sent.get(number, NO_FLOW))
+    return max(flow.latest_at for flow in sides)
+
+
 def _window_spent(page: AccountPage, number: int) -> int | None:
     """No more than what left the account since its window began.
 
@@ -195,6 +206,7 @@ ACCOUNT_FIGURES: dict[str, Callable[[AccountPage, int], int | None]] = {
     "total_staked": _total_staked,
     "updated_at": _updated_at,
     "window_spent": _window_spent,
+    "latest_at": _latest_at,
 }
 """What stands in `token_accounts`, by column: right for a page's account."""
 
@@ -307,6 +319,13 @@ CACHES = (
         cached_holds.hold_rows,
         accounts=cached_holds.accounts_of,
         guards=("token_holds_no_update",),
+    ),
+    Cache(
+        schema.token_backdated,
+        ("account_no", "entry_no"),
+        cached_dates.backdated_rows,
+        accounts=lambda _connection, _token, keys: {key[0] for key in keys},
+        write=cached_dates.write_backdated,
     ),
 )
 """Every table of cached figures, in the order in which their rows are locked."""

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, insert, select, text
 
 from token_ledger.ledger.schema import (
     NET_ZERO,
@@ -238,33 +238,6 @@ def stored_dating(connection: Connection, token_no: int) -> Dating:
     return Dating(
         {row.account_no: row.latest_at for row in latest}, [Backdated(*row) for row in rows]
     )
-
-
-def correct_dating(connection: Connection, token_no: int) -> int:
-    """Write what the entries say where something else is kept; return how many rows differed.
-
-    For `recalc`: inside its transaction, with the accounts locked that it may correct.
-    """
-    wanted, kept = compute_dating(connection, token_no), stored_dating(connection, token_no)
-    account, table = token_accounts.c, token_backdated
-    wrong = [n for n in wanted.latest | kept.latest if wanted.latest.get(n) != kept.latest.get(n)]
-    for number in wrong:
-        connection.execute(
-            update(token_accounts)
-            .where(account.token_no == token_no, account.account_no == number)
-            .values(latest_at=wanted.latest.get(number, 0))
-        )
-    surplus, missing = set(kept.backdated), set(wanted.backdated)
-    for row in surplus - missing:
-        connection.execute(
-            delete(table).where(
-                table.c.token_no == token_no,
-                table.c.account_no == row.account_no,
-                table.c.entry_no == row.entry_no,
-            )
-        )
-    insert_backdated(connection, token_no, sorted(missing - surplus))
-    return len(wrong) + len(surplus ^ missing)
 
 
 def number(stored: Any) -> int:

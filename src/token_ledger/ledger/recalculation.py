@@ -151,7 +151,9 @@ def _correct(connection: Connection, token: StoredToken, drifted: Drifted) -> li
         rows = [row for row in cache.rows(connection, token, keys) if drift(row)]
         for row in rows:
             corrected += findings(token, cache, row)
-        if rows:
+        if rows and cache.write is not None:
+            cache.write(connection, token, rows)
+        elif rows:
             _write(connection, token, cache, rows)
     return corrected
 

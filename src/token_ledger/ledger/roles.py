@@ -35,6 +35,9 @@ UPDATED: dict[str, tuple[str, ...]] = {
 MIRROR = tuple(name for name in metadata.tables if name.startswith("chain_"))
 """What chains say: it follows them, so its rows may go as well."""
 
+RECOMPUTED = ("token_backdated",)
+"""What entries explain whole, row by row: `recalc` takes rows away and writes them anew."""
+
 SEQUENCES = ("token_ledger_entry_no", "accounts_account_no_seq")
 
 
@@ -70,7 +73,7 @@ def grant_application_role(connection: Connection, role: str) -> None:
             f"GRANT SELECT ON {VERSION_TABLE} TO {who}",
             f"GRANT SELECT, INSERT ON {tables} TO {who}",
             f"GRANT SELECT ON api_keys TO {who}",  # the owner makes and revokes them
-            f"GRANT DELETE ON {', '.join(MIRROR)} TO {who}",
+            f"GRANT DELETE ON {', '.join((*MIRROR, *RECOMPUTED))} TO {who}",
             *(f"GRANT UPDATE ({', '.join(c)}) ON {t} TO {who}" for t, c in UPDATED.items()),
             *(f"GRANT USAGE ON SEQUENCE {name} TO {who}" for name in SEQUENCES),
         ]
