@@ -2,8 +2,9 @@
 
     uvicorn --factory examples.content_rewards:create_app
 
-An award creates the author's account when it is missing and returns the new balance. Its key is
-made of what happened, so a request that is sent twice awards once.
+What an action earns is a rule in the ledger, set when the service starts; each award remembers
+the rule's version, makes the author's account when it is missing and returns the new balance. Its
+key is made of what happened, so a request that is sent twice awards once.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from pydantic import BaseModel
 
 from token_ledger import AsyncLedger
 from token_ledger.core.parse import format_amount
-from token_ledger.errors import RuleError
+from token_ledger.errors import RuleError, UnknownRuleError
 
-AWARDS = {"publish": "1", "cite": "0.5", "remix": "0.25"}
+EARNS = {"publish": "1", "cite": "0.5", "remix": "0.25"}
 
 
 class Action(BaseModel):
@@ -42,6 +43,8 @@ class Gift(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Hold the ledger open while the service runs."""
     async with await AsyncLedger.open(os.environ["REWARDS_DB"]) as coins:
+        for action, amount in EARNS.items():
+            await coins.set_rule(action, amount)  # the same words again change nothing
         app.state.coins = coins
         yield
 
@@ -61,17 +64,16 @@ def create_app() -> FastAPI:
 
     @app.post("/{action}")
     async def award(request: Request, action: str, body: Action) -> dict[str, Any]:
-        if action not in AWARDS:
-            raise HTTPException(404, "no such action")
         coins: AsyncLedger = request.app.state.coins
-        await coins.create_account(body.user, exist_ok=True)
-        posted = await coins.mint(
-            body.user,
-            AWARDS[action],
-            reason=f"award:{action}",
-            reference=("work", body.work),
-            idempotency_key=f"{action}:{body.work}:{body.user}",
-        )
+        try:
+            posted = await coins.award(
+                body.user,
+                action,
+                reference=("work", body.work),
+                idempotency_key=f"{action}:{body.work}:{body.user}",
+            )
+        except UnknownRuleError:
+            raise HTTPException(404, "no such action") from None
         balance = format_amount(posted.balance_after_to or 0, decimals=posted.decimals)
         return {"balance": balance, "repeated": posted.repeated}
 
