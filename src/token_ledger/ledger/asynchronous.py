@@ -14,10 +14,22 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from token_ledger.core.parse import Amount, parse_account_id
 from token_ledger.core.types import SYSTEM, Record
+from token_ledger.errors import TokenLedgerError
 from token_ledger.ledger.coalesce import CoalescedLedger
 from token_ledger.ledger.ledger import Ledger
 from token_ledger.ledger.posting import Posted
@@ -50,19 +62,52 @@ class _Verbs:
     """The verbs of `Ledger`, awaited; one that is not listed is found by its name all the same."""
 
     create_token = _awaited(Ledger.create_token)
+    tokens = _awaited(Ledger.tokens)
+    set_canonical_chain = _awaited(Ledger.set_canonical_chain)
+
     create_account = _awaited(Ledger.create_account)
     get_account = _awaited(Ledger.get_account)
-    get_balance = _awaited(Ledger.get_balance)
     accounts = _awaited(Ledger.accounts)
-    tokens = _awaited(Ledger.tokens)
+    freeze_account = _awaited(Ledger.freeze_account)
+    unfreeze_account = _awaited(Ledger.unfreeze_account)
+    close_account = _awaited(Ledger.close_account)
+    seed_accounts = _awaited(Ledger.seed_accounts)
+
     transfer = _awaited(Ledger.transfer)
     mint = _awaited(Ledger.mint)
     burn = _awaited(Ledger.burn)
+    credit = _awaited(Ledger.credit)
+    debit = _awaited(Ledger.debit)
+    spend = _awaited(Ledger.spend)
     post_many = _awaited(Ledger.post_many)
+    award = _awaited(Ledger.award)
+    reverse = _awaited(Ledger.reverse)
+
+    hold = _awaited(Ledger.hold)
+    capture = _awaited(Ledger.capture)
+    release = _awaited(Ledger.release)
+    expire_holds = _awaited(Ledger.expire_holds)
+    get_hold = _awaited(Ledger.get_hold)
+    holds = _awaited(Ledger.holds)
+
+    set_rule = _awaited(Ledger.set_rule)
+    retire_rule = _awaited(Ledger.retire_rule)
+    get_rule = _awaited(Ledger.get_rule)
+    rules = _awaited(Ledger.rules)
+    rule_of = _awaited(Ledger.rule_of)
+
+    limit_balance = _awaited(Ledger.limit_balance)
+    limit_spending = _awaited(Ledger.limit_spending)
+
+    get_balance = _awaited(Ledger.get_balance)
     get_statement = _awaited(Ledger.get_statement)
+    get_history = _awaited(Ledger.get_history)
     get_entry = _awaited(Ledger.get_entry)
+    get_reversal = _awaited(Ledger.get_reversal)
     get_supply = _awaited(Ledger.get_supply)
     get_total_supply = _awaited(Ledger.get_total_supply)
+
+    recalc = _awaited(Ledger.recalc)
 
     async def call(self, verb: Callable[..., R], *args: Any, **words: Any) -> R:
         """Run a verb of `Ledger`."""
@@ -117,11 +162,23 @@ class AsyncLedger(_Verbs):
         work = partial(verb, self.ledger, *args, **words)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def post_many(self, records: Sequence[Record]) -> list[Posted]:
-        """Post one record in a shared commit, or several in one of their own, all or none."""
-        if len(records) != 1:
-            return await self.call(Ledger.post_many, records)
-        return [await self._post(records[0])]
+    @overload
+    async def post_many(
+        self, records: Sequence[Record], *, atomic: Literal[True] = True
+    ) -> list[Posted]: ...
+
+    @overload
+    async def post_many(
+        self, records: Sequence[Record], *, atomic: bool
+    ) -> list[Posted | TokenLedgerError]: ...
+
+    async def post_many(
+        self, records: Sequence[Record], *, atomic: bool = True
+    ) -> list[Posted] | list[Posted | TokenLedgerError]:
+        """Post one record in a shared commit, or a list in one of its own, as `Ledger` does."""
+        if atomic and len(records) == 1:
+            return [await self._post(records[0])]
+        return await self.call(Ledger.post_many, records, atomic=atomic)
 
     async def transfer(
         self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
@@ -140,6 +197,18 @@ class AsyncLedger(_Verbs):
         """Take an amount back from an account: `account → system`."""
         parse_account_id(account_id)
         return await self._enter(account_id, SYSTEM, amount, **words)
+
+    async def debit(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Take an amount back from an account, as `burn` does."""
+        return await self.burn(account_id, amount, **words)
+
+    async def spend(
+        self, account_id: str, amount: Amount, *, to: str = SYSTEM, **words: Unpack[Words]
+    ) -> Posted:
+        """Let an account pay: to `to`, or to the issuer where nobody is named."""
+        parse_account_id(account_id)
+        parse_account_id(to, allow_system=True)
+        return await self._enter(account_id, to, amount, **words)
 
     def bound_to(self, host: AsyncSession | AsyncConnection) -> AsyncBoundLedger:
         """Return this ledger inside a caller's own async transaction; the caller commits."""

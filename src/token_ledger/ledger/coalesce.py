@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self, overload
 
 from token_ledger.core.types import Record
 from token_ledger.errors import DatabaseError, RetryableError, TokenLedgerError, UsageError
@@ -169,8 +169,20 @@ class CoalescedLedger(Ledger):
         """Hand in a record; the future answers after its commit, with the result or the error."""
         return self._coalescer.submit(record)
 
-    def post_many(self, records: Sequence[Record]) -> list[Posted]:
-        """Post one record in a shared commit, or several in one of their own, all or none."""
-        if len(records) != 1:
-            return super().post_many(records)
-        return [self._coalescer.submit(records[0]).result()]
+    @overload
+    def post_many(
+        self, records: Sequence[Record], *, atomic: Literal[True] = True
+    ) -> list[Posted]: ...
+
+    @overload
+    def post_many(
+        self, records: Sequence[Record], *, atomic: bool
+    ) -> list[Posted | TokenLedgerError]: ...
+
+    def post_many(
+        self, records: Sequence[Record], *, atomic: bool = True
+    ) -> list[Posted] | list[Posted | TokenLedgerError]:
+        """Post one record in a shared commit, or a list in one of its own, as `Ledger` does."""
+        if atomic and len(records) == 1:
+            return [self._coalescer.submit(records[0]).result()]
+        return super().post_many(records, atomic=atomic)

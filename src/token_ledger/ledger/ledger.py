@@ -6,24 +6,20 @@ A thin facade: each method opens a transaction and calls one function of this pa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from token_ledger.core.address import parse_address
 from token_ledger.core.parse import (
     Amount,
-    canonical_metadata,
-    parse_account_id,
     parse_amount,
-    parse_timestamp,
 )
 from token_ledger.core.types import SYSTEM, Record, Texts
-from token_ledger.errors import UsageError
 from token_ledger.ledger import accounts, identity, posting, tokens
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.accounts import Account
@@ -31,9 +27,8 @@ from token_ledger.ledger.controls import Controls
 from token_ledger.ledger.earning import Earning
 from token_ledger.ledger.holding import Holding
 from token_ledger.ledger.identity import Identity
-from token_ledger.ledger.posting import Posted
 from token_ledger.ledger.questions import Questions
-from token_ledger.ledger.requests import PostingContext, Words
+from token_ledger.ledger.requests import PostingContext
 from token_ledger.ledger.schema import SCHEMA_VERSION
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
 from token_ledger.ledger.upkeep import Upkeep
@@ -277,67 +272,6 @@ class Ledger(Controls, Earning, Holding, Questions, Upkeep, Ways):
         token = self.token
         with self.read() as connection:
             return accounts.get_balance(connection, token, account_id)
-
-    # --- posting --------------------------------------------------------------------------
-
-    def transfer(
-        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
-    ) -> Posted:
-        """Move an amount (human units) from one account to another.
-
-        Keywords: reason, idempotency_key, reference=(type, id), memo, metadata (a JSON value),
-        timestamp (zoned). Posted again under the same key, it returns the first result. Raises
-        InputErrors for what cannot be read and RuleErrors for what the ledger refuses.
-        """
-        parse_account_id(from_account)
-        parse_account_id(to_account)
-        return self.post_many([self.record(from_account, to_account, amount, **words)])[0]
-
-    def mint(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
-        """Issue an amount to an account: `system → account`. Keywords as in `transfer`."""
-        parse_account_id(account_id)
-        return self.post_many([self.record(SYSTEM, account_id, amount, **words)])[0]
-
-    def burn(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
-        """Take an amount back from an account: `account → system`. Keywords as in `transfer`."""
-        parse_account_id(account_id)
-        return self.post_many([self.record(account_id, SYSTEM, amount, **words)])[0]
-
-    def post_many(self, records: Sequence[Record]) -> list[Posted]:
-        """Post all records, in order and in one transaction, or none of them."""
-        token = self.token
-        return self.run(lambda c: posting.post(c, self.context, token, records))
-
-    def record(
-        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
-    ) -> Record:
-        """Return the record of a posting in human units: for `post_many`.
-
-        Raises UsageError for a keyword that it does not know: a misspelt `idempotency_key` that was
-        passed over would pay twice.
-        """
-        if unknown := words.keys() - Words.__annotations__.keys():
-            raise UsageError(
-                f"a posting knows no {', '.join(sorted(unknown))}",
-                hint=f"it takes {', '.join(sorted(Words.__annotations__))}",
-            )
-        reference_type, reference_id = words.get("reference") or ("", "")
-        metadata, timestamp = words.get("metadata"), words.get("timestamp")
-        texts = Texts(
-            reason=words["reason"],
-            reference_type=reference_type,
-            reference_id=reference_id,
-            memo=words.get("memo", ""),
-            metadata=None if metadata is None else canonical_metadata(metadata),
-        )
-        return Record(
-            from_account=from_account,
-            to_account=to_account,
-            value=parse_amount(amount, decimals=self.token.decimals),
-            texts=texts,
-            idempotency_key=words.get("idempotency_key"),
-            timestamp=None if timestamp is None else parse_timestamp(timestamp),
-        )
 
 
 def upgrade(url: str) -> str:

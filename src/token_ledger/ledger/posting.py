@@ -333,8 +333,11 @@ def post_each(
             if results[index] is None and missing:
                 results[index] = accounts.unknown(min(missing))
             elif results[index] is None:
-                good.append(index)
-                requests.append(make(record, known))
+                try:
+                    requests.append(make(record, known))
+                    good.append(index)
+                except RuleError as error:
+                    results[index] = error
         if requests:
             poster = Poster(connection, context, token)
             touched = {s for i in good for s in (records[i].from_account, records[i].to_account)}

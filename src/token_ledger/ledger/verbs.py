@@ -1,4 +1,4 @@
-"""The verbs that applications know from their own ledgers: credit, debit, spend, endow, look back.
+"""The verbs that post, and those that applications know: credit, debit, spend, endow, look back.
 
 Each is one of `Ledger`'s methods and comes down to entries through `posting`. Opens transactions
 through the ledger it is a part of, and queries nothing itself.
@@ -7,14 +7,21 @@ through the ledger it is a part of, and queries nothing itself.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TypeVar, Unpack
+from typing import Literal, TypeVar, Unpack, overload
 
 from sqlalchemy import Connection
 
-from token_ledger.core.parse import Amount, parse_account_id, parse_amount
+from token_ledger.core.parse import (
+    Amount,
+    canonical_metadata,
+    parse_account_id,
+    parse_amount,
+    parse_timestamp,
+)
 from token_ledger.core.types import SYSTEM, Record, Texts
+from token_ledger.errors import TokenLedgerError, UsageError
 from token_ledger.ledger import accounts, posting, queries
 from token_ledger.ledger.composite import Desk, unposted
 from token_ledger.ledger.posting import Posted
@@ -59,13 +66,85 @@ class Verbs(ABC):
     def get_account(self, account_id: str) -> accounts.Account:
         """Return an account."""
 
-    @abstractmethod
+    # --- postings -------------------------------------------------------------------------
+
+    def transfer(
+        self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
+    ) -> Posted:
+        """Move an amount (human units) from one account to another.
+
+        Keywords: reason, idempotency_key, reference=(type, id), memo, metadata (a JSON value),
+        timestamp (zoned). Posted again under the same key, it returns the first result. Raises
+        InputErrors for what cannot be read and RuleErrors for what the ledger refuses.
+        """
+        parse_account_id(from_account)
+        parse_account_id(to_account)
+        return self.post_many([self.record(from_account, to_account, amount, **words)])[0]
+
+    def mint(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Issue an amount to an account: `system → account`. Keywords as in `transfer`."""
+        parse_account_id(account_id)
+        return self.post_many([self.record(SYSTEM, account_id, amount, **words)])[0]
+
+    def burn(self, account_id: str, amount: Amount, **words: Unpack[Words]) -> Posted:
+        """Take an amount back from an account: `account → system`. Keywords as in `transfer`."""
+        parse_account_id(account_id)
+        return self.post_many([self.record(account_id, SYSTEM, amount, **words)])[0]
+
+    @overload
+    def post_many(
+        self, records: Sequence[Record], *, atomic: Literal[True] = True
+    ) -> list[Posted]: ...
+
+    @overload
+    def post_many(
+        self, records: Sequence[Record], *, atomic: bool
+    ) -> list[Posted | TokenLedgerError]: ...
+
+    def post_many(
+        self, records: Sequence[Record], *, atomic: bool = True
+    ) -> list[Posted] | list[Posted | TokenLedgerError]:
+        """Post all records, in order and in one transaction, or none of them.
+
+        With `atomic=False` those land that may, and each other's place holds the error, not raised,
+        that refused it: an InputError or a RuleError. What is nobody's fault is raised, and then
+        none was posted.
+        """
+        token = self.token
+        if atomic:
+            return self.run(lambda c: posting.post(c, self.context, token, records))
+        return self.run(lambda c: posting.post_each(c, self.context, token, records, known={}))
+
     def record(
         self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]
     ) -> Record:
-        """Return the record of a posting in human units."""
+        """Return the record of a posting in human units: for `post_many`.
 
-    # --- postings -------------------------------------------------------------------------
+        Raises UsageError for a keyword that it does not know: a misspelt `idempotency_key` that was
+        passed over would pay twice.
+        """
+        if unknown := words.keys() - Words.__annotations__.keys():
+            raise UsageError(
+                f"a posting knows no {', '.join(sorted(unknown))}",
+                hint=f"it takes {', '.join(sorted(Words.__annotations__))}",
+            )
+        reference_type, reference_id = words.get("reference") or ("", "")
+        metadata, timestamp = words.get("metadata"), words.get("timestamp")
+        texts = Texts(
+            reason=words["reason"],
+            reference_type=reference_type,
+            reference_id=reference_id,
+            memo=words.get("memo", ""),
+            metadata=None if metadata is None else canonical_metadata(metadata),
+        )
+        return Record(
+            from_account=from_account,
+            to_account=to_account,
+            value=parse_amount(amount, decimals=self.token.decimals),
+            texts=texts,
+            idempotency_key=words.get("idempotency_key"),
+            timestamp=None if timestamp is None else parse_timestamp(timestamp),
+        )
 
     def credit(
         self,
@@ -81,12 +160,13 @@ class Verbs(ABC):
         """
         parse_account_id(account_id)
         record, token = self.record(SYSTEM, account_id, amount, **words), self.token
+        if not create_account:
+            return self.post_many([record])[0]
 
         def work(connection: Connection) -> Posted:
-            if create_account:
-                accounts.create_account(
-                    connection, self.context, account_id, address=None, exist_ok=True
-                )
+            accounts.create_account(
+                connection, self.context, account_id, address=None, exist_ok=True
+            )
             return posting.post(connection, self.context, token, [record])[0]
 
         return self.run(work)
@@ -105,8 +185,7 @@ class Verbs(ABC):
         """
         parse_account_id(account_id)
         parse_account_id(to, allow_system=True)
-        record, token = self.record(account_id, to, amount, **words), self.token
-        return self.run(lambda c: posting.post(c, self.context, token, [record])[0])
+        return self.post_many([self.record(account_id, to, amount, **words)])[0]
 
     def seed_accounts(self, amount: Amount, *, reason: str = "endow") -> int:
         """Endow every account that was never endowed; return how many were now.
