@@ -44,6 +44,9 @@ PUBLIC = [
 ]
 # Commands that are methods of `Ledger`, or made of several.
 OF_THE_LEDGER = {
+    "limit overdraft": "limit_overdraft",
+    "overdraft list": "debtors",
+    "overdraft write-off": "write_off",
     "capture": "capture",
     "hold": "hold",
     "holds expire": "expire_holds",

@@ -31,6 +31,7 @@
     │   ├── AccountClosedError      it neither pays nor is paid any more
     │   ├── ReversalError           reversed already, or more than there was
     │   ├── HoldError               captured, released or expired already, or more than is held
+    │   ├── OverdraftError          nothing is owed that could be written off
     │   ├── CanonicalChainError     the token lives on another chain already
     │   ├── TokenFinalizedError     the token left the ledger: the chain alone moves it now
     │   ├── NotReadyError           something must happen before this may
@@ -252,6 +253,12 @@ class HoldError(RuleError):
     """The hold has ended, holds less, is not there, or is none's to move but its own verbs'."""
 
     code = "hold"
+
+
+class OverdraftError(RuleError):
+    """The account owes nothing."""
+
+    code = "overdraft"
 
 
 class CanonicalChainError(RuleError):

@@ -37,7 +37,7 @@ from token_ledger.errors import (
     UsageError,
 )
 from token_ledger.ledger import Connection, Ledger
-from token_ledger.ledger.accounts import Known, create_missing, find_known
+from token_ledger.ledger.accounts import ESCROW_PREFIX, Known, create_missing, find_known
 from token_ledger.ledger.posting import Poster
 from token_ledger.ledger.requests import Request, Requests
 from token_ledger.refused import RefusedFile
@@ -232,6 +232,7 @@ class _Loader:
         poster.lock(
             {account.number: names[i] for i, account in enumerate(known) if account},
             supply=self._parser.mints_or_burns,
+            many=True,
         )
         states = self._post_runs(poster, self._prepared(known), refused, progress)
         poster.close()
@@ -271,13 +272,15 @@ class _Loader:
         names = self._parser.names
         known = find_known(connection, names)
         missing = [i for i, name in enumerate(names) if name not in known]
-        if missing and self._create_accounts:
-            made = create_missing(connection, self._ledger.context, [names[i] for i in missing])
-            return [known.get(name) or made[name] for name in names], len(missing)
-        if missing and not self._keep_going:
-            error = _unknown(names[missing[0]])
-            raise self._located(error, self._parser.first_lines[missing[0]], "account")
-        return [known.get(name) for name in names], 0
+        # Escrow accounts are the ledger's own: no file makes one.
+        new = [i for i in missing if not names[i].startswith(ESCROW_PREFIX)]
+        if not self._create_accounts:
+            new = []
+        if len(new) < len(missing) and not self._keep_going:
+            first = next(i for i in missing if i not in new)
+            raise self._located(_unknown(names[first]), self._parser.first_lines[first], "account")
+        made = create_missing(connection, self._ledger.context, [names[i] for i in new])
+        return [known.get(name) or made.get(name) for name in names], len(new)
 
     def _prepared(self, known: list[Known | None]) -> Iterator[_Run]:
         """Yield the spooled rows as requests, with their keys and hashes. Asks no database."""
@@ -318,6 +321,8 @@ class _Loader:
 
 
 def _unknown(name: str) -> UnknownAccountError:
+    if name.startswith(ESCROW_PREFIX):
+        return UnknownAccountError(f"no account {name!r}", hint="only a hold makes such an account")
     return UnknownAccountError(f"no account {name!r}", hint="create it, or use --create-accounts")
 
 

@@ -24,6 +24,17 @@ def ledger(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
+def purse(database_url: str) -> Iterator[Ledger]:
+    """Yield a ledger of whole coins, 1,000 at most: alice holds 70 and may owe 50, bob nothing."""
+    with Ledger.create(database_url, operator=b"\1" * 20) as ledger:
+        ledger.create_token("T", "Token", 0, max_supply=1000)
+        ledger.create_account("alice", initial_balance=70)
+        ledger.create_account("bob")
+        ledger.limit_overdraft("alice", 50)
+        yield ledger
+
+
+@pytest.fixture
 def new_postgres_url(postgres_server: str) -> Iterator[Callable[[], str]]:
     """Yield a function that makes a fresh database each time: for one an example of a property."""
     made: list[str] = []

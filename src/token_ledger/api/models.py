@@ -119,7 +119,7 @@ class LedgerPage(BaseModel):
 
 
 class AccountOut(BaseModel):
-    """An account with its figures."""
+    """An account with its figures; the balance is less what it owes, so it may be negative."""
 
     account_id: str
     address: str
@@ -128,6 +128,8 @@ class AccountOut(BaseModel):
     total_earned: str
     total_spent: str
     total_staked: str
+    debt: str
+    overdraft_max: str | None
     created_at: str
 
 
@@ -139,7 +141,7 @@ class AccountPage(BaseModel):
 
 
 class BalanceOut(BaseModel):
-    """A balance; 0 for an account that does not exist."""
+    """A balance, less what is owed; 0 for an account that does not exist."""
 
     account_id: str
     token: str
@@ -148,7 +150,7 @@ class BalanceOut(BaseModel):
 
 
 class SupplyOut(BaseModel):
-    """The token's supply."""
+    """The token's supply; `credit` of it was drawn beyond zero and is not repaid."""
 
     token: str
     amount: str
@@ -156,6 +158,7 @@ class SupplyOut(BaseModel):
     total_minted: str
     total_burned: str
     max_supply: str
+    credit: str
 
 
 class BatchOut(BaseModel):
@@ -234,5 +237,7 @@ def account_out(account: Account) -> AccountOut:
         total_earned=format_amount(account.total_earned, decimals=decimals),
         total_spent=format_amount(account.total_spent, decimals=decimals),
         total_staked=format_amount(account.total_staked, decimals=decimals),
+        debt=format_amount(account.debt, decimals=decimals),
+        overdraft_max=_human(account.overdraft_max, decimals),
         created_at=format_timestamp(account.created_at),
     )

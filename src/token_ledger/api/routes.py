@@ -62,6 +62,7 @@ async def get_supply(request: Request) -> models.SupplyOut:
         total_minted=format_amount(supply.total_minted, decimals=decimals),
         total_burned=format_amount(supply.total_burned, decimals=decimals),
         max_supply=format_amount(supply.max_supply, decimals=decimals),
+        credit=format_amount(supply.credit, decimals=decimals),
     )
 
 

@@ -120,6 +120,8 @@ def _account_json(account: Account) -> dict[str, Any]:
         "total_spent": human(account.total_spent, account.decimals),
         "total_staked": human(account.total_staked, account.decimals),
         "created_at": format_timestamp(account.created_at),
+        "debt": human(account.debt, account.decimals),
+        "overdraft_max": human(account.overdraft_max, account.decimals),
         "frozen": account.frozen_at is not None,
         "closed": account.closed_at is not None,
     }
@@ -137,6 +139,8 @@ def _answer_account(app: App, account: Account) -> None:
                 ("balance", document["balance"]),
                 ("earned", document["total_earned"]),
                 ("spent", document["total_spent"]),
+                ("owes", document["debt"] if account.debt else None),
+                ("may owe", document["overdraft_max"]),
                 ("created", document["created_at"]),
                 ("frozen", "yes" if account.frozen_at is not None else None),
                 ("closed", "yes" if account.closed_at is not None else None),
@@ -197,6 +201,7 @@ def supply(app: App, /) -> None:
         "total_minted": human(found.total_minted, found.decimals),
         "total_burned": human(found.total_burned, found.decimals),
         "max_supply": human(found.max_supply, found.decimals),
+        "credit": human(found.credit, found.decimals),
     }
     app.answer(
         document,
@@ -206,6 +211,7 @@ def supply(app: App, /) -> None:
                 ("minted", document["total_minted"]),
                 ("burned", document["total_burned"]),
                 ("maximum", document["max_supply"]),
+                ("on credit", document["credit"] if found.credit else None),
             ]
         ),
     )

@@ -30,7 +30,7 @@ PAGE_MAX = 1_000
 ESCROW_PREFIX = "escrow:"
 _FIGURES = (
     *("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
-    *("frozen_at", "closed_at"),
+    *("frozen_at", "closed_at", "debt", "overdraft_max"),
 )
 
 
@@ -62,8 +62,11 @@ class Context(Protocol):
 class Account:
     """An account, with its figures in one token (base units; all zero without a token).
 
-    `total_earned` is all that it ever received, mints included, and `total_spent` all that it ever
-    sent, burns included. `derived`: its address is that of a vault nobody has registered.
+    `balance` is what it holds less its `debt`, so it may be negative; on a chain it is never below
+    zero, because what is owed was drawn by an entry. `overdraft_max` is how far it may go below
+    zero, None for not at all. `total_earned` is all that it ever received, mints included, and
+    `total_spent` all that it ever sent, burns included; draws and repayments of debt are in
+    neither. `derived`: its address is that of a vault nobody has registered.
     """
 
     account_id: str
@@ -79,6 +82,8 @@ class Account:
     frozen_at: int | None = None
     closed_at: int | None = None
     escrow: bool = False
+    debt: int = 0
+    overdraft_max: int | None = None
 
     @property
     def amount(self) -> str:
@@ -120,12 +125,25 @@ def resolve(connection: Connection, names: Iterable[str]) -> dict[str, Known]:
     return known
 
 
+def check_unreserved(account_id: str) -> None:
+    """Raise UsageError for an id that only the ledger itself gives."""
+    if account_id.startswith(ESCROW_PREFIX):
+        raise UsageError(
+            f"ids that begin with {ESCROW_PREFIX!r} are the ledger's own", hint="choose another id"
+        )
+
+
 def create_missing(
     connection: Connection, context: Context, names: Sequence[str]
 ) -> dict[str, Known]:
-    """Make accounts with derived addresses for ids that do not exist yet; return them all."""
+    """Make accounts with derived addresses for ids that do not exist yet; return them all.
+
+    Raises UsageError for an id that is the ledger's own.
+    """
     known = find_known(connection, names)
     missing = [name for name in dict.fromkeys(names) if name not in known]
+    for name in missing:
+        check_unreserved(name)
     now = context.clock() if context.clock else time.time_ns() // 1000
     for part in chunks(missing, _INSERT_SIZE):
         connection.execute(
@@ -157,10 +175,7 @@ def create_account(
     account of this id, unless it has another address than the one given.
     """
     parse_account_id(account_id)
-    if account_id.startswith(ESCROW_PREFIX):
-        raise UsageError(
-            f"ids that begin with {ESCROW_PREFIX!r} are the ledger's own", hint="choose another id"
-        )
+    check_unreserved(account_id)
     table = schema.accounts.c
     chosen = address or derive_vault(context.secret, account_id, context.operator)
     if len(chosen) != 20 or chosen == ZERO_ADDRESS:
@@ -228,27 +243,36 @@ def get_account(connection: Connection, token: StoredToken | None, account_id: s
 
 
 def get_balance(connection: Connection, token: StoredToken, account_id: str) -> int:
-    """Return a balance in base units; 0 for an account that does not exist."""
+    """Return a balance, less what is owed, in base units; 0 for an account that does not exist."""
     parse_account_id(account_id)
     balances = schema.token_accounts
     row = connection.execute(
-        select(balances.c.balance)
+        select(balances.c.balance, balances.c.debt)
         .join(schema.accounts, schema.accounts.c.account_no == balances.c.account_no)
         .where(schema.accounts.c.account_id == account_id, balances.c.token_no == token.token_no)
     ).first()
-    return 0 if row is None else int(row.balance)
+    return 0 if row is None else int(row.balance - row.debt)
 
 
 def list_accounts(
-    connection: Connection, token: StoredToken | None, *, limit: int, cursor: str | None
+    connection: Connection,
+    token: StoredToken | None,
+    *,
+    limit: int,
+    cursor: str | None,
+    in_debt: bool = False,
 ) -> tuple[list[Account], str | None]:
-    """Return a page of accounts, oldest first, and the cursor of the next one or None."""
+    """Return a page of accounts, oldest first, and the cursor of the next one or None.
+
+    `in_debt`: only those that owe something.
+    """
     after = parse_cursor(cursor) if cursor is not None else schema.SYSTEM_ACCOUNT_NO
     number = schema.accounts.c.account_no
     size = check_limit(limit)
-    rows = connection.execute(
-        _select(token).where(number > after).order_by(number).limit(size + 1)
-    ).all()
+    query = _select(token).where(number > after).order_by(number).limit(size + 1)
+    if in_debt:
+        query = query.where(schema.token_accounts.c.debt > 0)
+    rows = connection.execute(query).all()
     page = rows[:size]
     following = str(page[-1].account_no) if len(rows) > size else None
     return [_account(row, token) for row in page], following
@@ -290,7 +314,7 @@ def _account(row: Row[Any], token: StoredToken | None) -> Account:
         address=bytes(row.address),
         derived=bool(row.derived),
         created_at=row.created_at,
-        balance=row.balance or 0,
+        balance=(row.balance or 0) - (row.debt or 0),
         total_earned=row.total_earned or 0,
         total_spent=row.total_spent or 0,
         total_staked=row.total_staked or 0,
@@ -299,4 +323,6 @@ def _account(row: Row[Any], token: StoredToken | None) -> Account:
         frozen_at=row.frozen_at,
         closed_at=row.closed_at,
         escrow=row.escrow_of is not None,
+        debt=row.debt or 0,
+        overdraft_max=row.overdraft_max,
     )

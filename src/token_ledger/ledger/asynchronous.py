@@ -32,7 +32,7 @@ from token_ledger.core.types import SYSTEM, Record
 from token_ledger.errors import TokenLedgerError
 from token_ledger.ledger.coalesce import CoalescedLedger
 from token_ledger.ledger.ledger import Ledger
-from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.requests import Words
 
 if TYPE_CHECKING:  # it needs greenlet, which only they need who have such a session

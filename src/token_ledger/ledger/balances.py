@@ -1,6 +1,6 @@
 """A locked account while postings are computed: its figures, and the rules on one account.
 
-Frozen, closed, how much it may hold, how much it may spend in a period. Asks no database.
+Frozen, closed, how much it may hold, spend in a period, and owe. Asks no database.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ IMPORTED = Waived(spending=True, holding=True, closed=True)
 class LockedAccount:
     """An account that this transaction has locked.
 
-    `earned` is all that it ever received, mints included, and `spent` all that it ever sent.
+    `earned` is all that it ever received, mints included, and `spent` all that it ever sent, draws
+    and repayments in neither. While it owes a `debt` it holds nothing: what comes in repays it.
     """
 
     __slots__ = (
-        *("balance", "changed", "earned", "lanes", "latest_at", "name", "row", "spent", "staked"),
-        "window",
+        *("balance", "changed", "debt", "earned", "lanes", "latest_at", "name", "row", "spent"),
+        *("staked", "window"),
     )
 
     def __init__(self, row: AccountRow, name: str) -> None:
         self.row = row
         self.name = name
         self.balance, self.earned, self.spent = row.balance, row.earned, row.spent
-        self.staked = row.staked
+        self.staked, self.debt = row.staked, row.debt
         self.window = (row.window_start, row.window_spent)
         self.latest_at = row.latest_at
         self.lanes: Lanes | None = None  # read when an entry is dated before an earlier one
@@ -59,12 +60,25 @@ class LockedAccount:
 
     def pay(self, value: int, token: StoredToken, *, now: int, waived: Waived) -> int:
         """Take a value from it and return what is left, or raise the RuleError that forbids it."""
+        self.window = self.check_pay(value, token, now=now, waived=waived)
+        self.balance -= value
+        self.spent += value
+        self.changed = True
+        return self.balance
+
+    def check_pay(
+        self, value: int, token: StoredToken, *, now: int, waived: Waived, credit: int = 0
+    ) -> tuple[int | None, int | None]:
+        """Return its period of spending after a payment, or raise the RuleError that forbids it.
+
+        `credit`: what it draws for it.
+        """
         row, window = self.row, self.window
         if row.closed_at is not None and not waived.closed:
             raise self._closed(row.closed_at)
         if not waived.spending:
             self.check_may_spend()
-        if self.balance < value:
+        if self.balance + credit < value:
             raise self._overdrawn(value, token)
         if row.spend_max is not None and row.spend_period is not None and not waived.spending:
             start = now - now % row.spend_period
@@ -76,10 +90,26 @@ class LockedAccount:
                     f" {format_amount(row.spend_max, decimals=token.decimals)} in a period",
                     hint=f"{free} until {format_timestamp(start + row.spend_period)}",
                 )
-            window = (start, spent + value)
+            return start, spent + value
+        return window
+
+    def shortage(self, value: int) -> int:
+        """Return what it would draw to pay a value: 0 where it holds as much, or may not owe it."""
+        missing, most = value - self.balance, self.row.overdraft_max
+        return 0 if missing <= 0 or most is None or self.debt + missing > most else missing
+
+    def draw(self, value: int) -> int:
+        """Credit it with what it owes from now on; return what it holds then."""
+        self.balance += value
+        self.debt += value
+        self.changed = True
+        return self.balance
+
+    def repay(self, value: int) -> int:
+        """Take from it what it owes no more; return what it holds then."""
         self.balance -= value
-        self.spent += value
-        self.window = window
+        self.debt -= value
+        assert self.balance >= 0 <= self.debt, "nobody repays more than is held or owed"
         self.changed = True
         return self.balance
 
@@ -101,11 +131,13 @@ class LockedAccount:
         if ceiling is None or waived.holding:
             return
         held = self.balance + self.staked
-        if held + value > ceiling:
+        kept = value - min(self.debt, value)  # the rest goes back to the issuer at once
+        if kept and held + kept > ceiling:
             raise BalanceLimitError(
                 f"account {self.name!r} may hold {format_amount(ceiling, decimals=token.decimals)}"
                 f" {token.symbol}, and holds {format_amount(held, decimals=token.decimals)}",
-                hint=f"it takes {format_amount(max(0, ceiling - held), decimals=token.decimals)}",
+                hint="it takes"
+                f" {format_amount(max(0, ceiling - held) + self.debt, decimals=token.decimals)}",
             )
 
     def receive(self, value: int) -> int:
@@ -123,7 +155,7 @@ class LockedAccount:
 
     def changed_row(self, now: int) -> ChangedRow:
         """Return what is written of it."""
-        figures = (self.row.number, self.balance, self.earned, self.spent, self.staked)
+        figures = (self.row.number, self.balance, self.earned, self.spent, self.staked, self.debt)
         return (*figures, now, *self.window, self.latest_at)
 
     def _closed(self, closed_at: int) -> AccountClosedError:
@@ -133,9 +165,14 @@ class LockedAccount:
         )
 
     def _overdrawn(self, value: int, token: StoredToken) -> InsufficientBalanceError:
-        decimals = token.decimals
+        def human(number: int) -> str:
+            return format_amount(number, decimals=token.decimals)
+
+        most = self.row.overdraft_max
+        line = "" if most is None else f" and may overdraw to -{human(most)}"
+        free = self.balance + max(0, (most or 0) - self.debt)
         return InsufficientBalanceError(
-            f"account {self.name!r} holds {format_amount(self.balance, decimals=decimals)}"
-            f" {token.symbol}, {format_amount(value, decimals=decimals)} is needed",
-            hint=f"it lacks {format_amount(value - self.balance, decimals=decimals)}",
+            f"account {self.name!r} holds {human(self.balance - self.debt)}"
+            f" {token.symbol}{line}, {human(value)} is needed",
+            hint=f"it lacks {human(value - free)}",
         )

@@ -6,6 +6,7 @@ table by one `Cache` in `CACHES`. Rows are streamed a page at a time; nothing is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, fun
 from token_ledger.core.address import to_checksum
 from token_ledger.ledger import cached_dates, cached_holds, schema
 from token_ledger.ledger.cached_holds import Key, Recomputed
+from token_ledger.ledger.credit import DRAW, PAID, REPAY, credit_sums, outstanding
 from token_ledger.ledger.store import chunks
 from token_ledger.ledger.tokens import StoredToken
 
@@ -125,6 +127,12 @@ class AccountPage:
                 kept[holders[n]] = into.get(n, NO_FLOW).total - out.get(n, NO_FLOW).total
         return kept
 
+    @cached_property
+    def credit(self) -> dict[tuple[int, str], int]:
+        """What each account drew, repaid, and had written off, by account and kind."""
+        among = self._among(schema.token_debts.c.account_no)
+        return credit_sums(self.connection, self.token.token_no, among)
+
     def numbers(self) -> list[int]:
         """Return the accounts that have a row, or ought to have one."""
         seen = self.stored.keys() | self.received.keys() | self.sent.keys()
@@ -149,11 +157,15 @@ def _balance(page: AccountPage, number: int) -> int:
 
 
 def _total_earned(page: AccountPage, number: int) -> int:
-    return page.received.get(number, NO_FLOW).total
+    return page.received.get(number, NO_FLOW).total - page.credit.get((number, DRAW), 0)
 
 
 def _total_spent(page: AccountPage, number: int) -> int:
-    return page.sent.get(number, NO_FLOW).total
+    return page.sent.get(number, NO_FLOW).total - page.credit.get((number, REPAY), 0)
+
+
+def _debt(page: AccountPage, number: int) -> int:
+    return outstanding({kind: page.credit.get((number, kind), 0) for kind in (DRAW, *PAID)})
 
 
 def _total_staked(page: AccountPage, number: int) -> int:
@@ -204,6 +216,7 @@ ACCOUNT_FIGURES: dict[str, Callable[[AccountPage, int], int | None]] = {
     "total_earned": _total_earned,
     "total_spent": _total_spent,
     "total_staked": _total_staked,
+    "debt": _debt,
     "updated_at": _updated_at,
     "window_spent": _window_spent,
     "latest_at": _latest_at,
@@ -258,12 +271,14 @@ class SupplySides(NamedTuple):
     minted: Flow
     burned: Flow
     stored_at: int
+    credit: int
 
 
 SUPPLY_FIGURES: dict[str, Callable[[SupplySides], int]] = {
     "total_supply": lambda sides: sides.minted.total - sides.burned.total,
     "total_minted": lambda sides: sides.minted.total,
     "total_burned": lambda sides: sides.burned.total,
+    "credit": lambda sides: sides.credit,
     "updated_at": lambda sides: max(
         sides.minted.last_at or 0, sides.burned.last_at or 0, sides.stored_at
     ),
@@ -282,7 +297,11 @@ def supply_rows(
         flows(connection, token, side, side == system).get(system, NO_FLOW)
         for side in (_ENTRY.from_account, _ENTRY.to_account)
     )
-    sides = SupplySides(minted, burned, 0 if stored is None else stored.updated_at)
+    credit: Counter[str] = Counter()
+    for (_, kind), total in credit_sums(connection, token.token_no).items():
+        credit[kind] += total
+    stored_at = 0 if stored is None else stored.updated_at
+    sides = SupplySides(minted, burned, stored_at, outstanding(credit))
     yield Recomputed(
         key=(),
         subject={},

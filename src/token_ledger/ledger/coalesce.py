@@ -22,7 +22,7 @@ from token_ledger.errors import DatabaseError, RetryableError, TokenLedgerError,
 from token_ledger.ledger import posting
 from token_ledger.ledger.accounts import Known
 from token_ledger.ledger.ledger import Ledger
-from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.requests import fresh_key
 from token_ledger.ledger.tokens import StoredToken
 

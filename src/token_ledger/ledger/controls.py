@@ -1,14 +1,15 @@
-"""The verbs of an operator: reverse, limits, freeze, close. Methods of `Ledger`."""
+"""The verbs of an operator: reverse, limits, overdrafts, freeze, close. Methods of `Ledger`."""
 
 from __future__ import annotations
 
 import datetime as dt
 
 from token_ledger.core.parse import Amount, parse_account_id, parse_amount
-from token_ledger.ledger import limits, queries, reversal
+from token_ledger.ledger import limits, overdraft, queries, reversal
 from token_ledger.ledger.accounts import Account
 from token_ledger.ledger.composite import Desk
-from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.overdraft import WriteOff
+from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.queries import StoredEntry
 from token_ledger.ledger.verbs import Verbs
 
@@ -31,8 +32,8 @@ class Controls(Verbs):
 
         The link is the reference, type `reversal` and the id reversed. Neither a frozen account nor
         a limit of spending stands in the way. Raises ReversalError for an entry that was reversed
-        before, for more than it moved, and for one of a hold; InsufficientBalanceError where the
-        payee holds it no more.
+        before, for more than it moved, and for one of a hold or an overdraft;
+        InsufficientBalanceError where the payee holds it no more and may not overdraw.
         """
         token = self.token
         wanted = queries.parse_entry_id(entry_id) if isinstance(entry_id, str) else entry_id
@@ -86,6 +87,42 @@ class Controls(Verbs):
         length = None if period is None else period // _MICROSECOND
         self.run(lambda c: limits.set_spend_limit(Desk(c, self.context, token), name, most, length))
 
+    def limit_overdraft(self, account_id: str, maximum: Amount | None) -> None:
+        """Let an account go below zero, by `maximum` (human units) at most; None for not at all.
+
+        What it spends beyond its balance is first credited to it by an entry of the issuer, a draw;
+        what comes in repays that at once. A limit below what it owes already stops new draws.
+        """
+        token, name = self.token, parse_account_id(account_id)
+        most = None if maximum is None else parse_amount(maximum, decimals=token.decimals)
+        self.run(lambda c: limits.set_overdraft_limit(Desk(c, self.context, token), name, most))
+
+    def debtors(
+        self, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[Account], str | None]:
+        """Return a page of the accounts that owe something, and the cursor of the next or None."""
+        token = self.token
+        with self.read() as connection:
+            desk = Desk(connection, self.context, token)
+            return overdraft.debtors(desk, limit=limit, cursor=cursor)
+
+    def write_off(self, account_id: str, *, by: str, reason: str) -> WriteOff:
+        """Let an account owe nothing any more, knowingly: the tokens that it drew stay issued.
+
+        Kept for ever with who did it (`by`), when and why; it makes no entry. Raises OverdraftError
+        where nothing is owed.
+        """
+        token, name = self.token, parse_account_id(account_id)
+        return self.run(
+            lambda c: overdraft.write_off(Desk(c, self.context, token), name, by=by, reason=reason)
+        )
+
+    def write_offs(self, limit: int = 50) -> list[WriteOff]:
+        """Return what was written off, the last first."""
+        token = self.token
+        with self.read() as connection:
+            return overdraft.write_offs(Desk(connection, self.context, token), limit=limit)
+
     def freeze_account(self, account_id: str) -> Account:
         """Let an account spend nothing until it is unfrozen; it may still be paid."""
         token, name = self.token, parse_account_id(account_id)
@@ -101,8 +138,8 @@ class Controls(Verbs):
     def close_account(self, account_id: str) -> Account:
         """Close an empty account for ever: it neither pays nor is paid any more.
 
-        Its entries, its id and its address stay. Raises AccountClosedError while it has a balance
-        or a hold.
+        Its entries, its id and its address stay. Raises AccountClosedError while it has a balance,
+        a hold or a debt.
         """
         token, name = self.token, parse_account_id(account_id)
         self.run(lambda c: limits.close(Desk(c, self.context, token), name, now=self.now()))

@@ -86,7 +86,7 @@ def _copy_entries(source: Connection, engine: Engine, progress: Progress) -> int
 def _copy_missing(source: Connection, target: Connection, table: Table) -> None:
     keys = list(table.primary_key.columns)
     there = {tuple(row) for row in target.execute(select(*keys))}
-    found = source.execute(select(table))
+    found = source.execute(select(table).order_by(*keys))  # of what counts, each follows the last
     while rows := found.fetchmany(CHUNK):
         fresh = [dict(r._mapping) for r in rows if tuple(r._mapping[k] for k in keys) not in there]
         if fresh:

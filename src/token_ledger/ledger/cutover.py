@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select, text, update
 
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted
-from token_ledger.core.parse import format_timestamp
+from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.errors import NotReadyError, TokenFinalizedError
 from token_ledger.ledger import mirror_schema, schema
 from token_ledger.ledger.batches import count_unsealed
@@ -35,7 +35,11 @@ def obstacles(connection: Connection, token: StoredToken, *, now: int) -> list[O
 
     What is cleared away first comes first: it posts entries, which must then be sealed.
     """
-    return [*_open_holds(connection, token, now=now), *_unsealed(connection, token)]
+    return [
+        *_open_holds(connection, token, now=now),
+        *_debts(connection, token),
+        *_unsealed(connection, token),
+    ]
 
 
 def _open_holds(connection: Connection, token: StoredToken, *, now: int) -> list[Obstacle]:
@@ -55,6 +59,26 @@ def _open_holds(connection: Connection, token: StoredToken, *, now: int) -> list
     ways = ["`holds expire` for what has expired"] if expired else []
     ways += ["`release` or `capture` for each of `holds list`"] if number > expired else []
     return [Obstacle(what, f"run {', '.join(ways)}, then `seal --sign`")]
+
+
+def _debts(connection: Connection, token: StoredToken) -> list[Obstacle]:
+    """What is owed could be repaid no more: no entry takes it back once the books are closed."""
+    table, supply = schema.token_accounts.c, schema.token_supply.c
+    owed = connection.execute(
+        select(supply.credit).where(supply.token_no == token.token_no)
+    ).scalar_one()
+    if not owed:
+        return []
+    number = connection.execute(
+        select(func.count()).where(table.token_no == token.token_no, table.debt > 0)
+    ).scalar_one()
+    return [
+        Obstacle(
+            f"{format_amount(owed, decimals=token.decimals)} {token.symbol} owed by"
+            f" {counted(number, 'account')}",
+            "let each of `overdraft list` repay, or `overdraft write-off` it, then `seal --sign`",
+        )
+    ]
 
 
 def _unsealed(connection: Connection, token: StoredToken) -> list[Obstacle]:

@@ -10,7 +10,7 @@ from token_ledger.errors import HoldError
 from token_ledger.ledger import holds, queries
 from token_ledger.ledger.composite import Desk
 from token_ledger.ledger.holds import Asked, Hold
-from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.verbs import Verbs
 
 

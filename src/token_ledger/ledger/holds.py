@@ -22,8 +22,10 @@ from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.errors import HoldError, SelfTransferError, SystemAccountError, TimestampError
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.balances import RELEASE, Waived
-from token_ledger.ledger.composite import Composite, Desk, derived_key, lock, post_inside
-from token_ledger.ledger.posting import Posted, Poster
+from token_ledger.ledger.composite import Composite, Desk, lock, post_inside
+from token_ledger.ledger.posted import Posted
+from token_ledger.ledger.posting import Poster
+from token_ledger.ledger.requests import derived_key
 
 REFERENCE = "hold"
 _TABLE = schema.token_holds.c

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import update
 
+from token_ledger.core.parse import format_amount
 from token_ledger.core.types import SYSTEM
 from token_ledger.errors import AccountClosedError, SystemAccountError, UsageError
 from token_ledger.ledger import accounts, schema
@@ -46,6 +47,11 @@ def set_spend_limit(desk: Desk, account_id: str, spend_max: int | None, period: 
     _update(desk, account, **changes)
 
 
+def set_overdraft_limit(desk: Desk, account_id: str, overdraft_max: int | None) -> None:
+    """Set how far an account may go below zero; None for not at all. What it owes already stays."""
+    _set(desk, account_id, overdraft_max=overdraft_max)
+
+
 def freeze(desk: Desk, account_id: str, *, now: int) -> None:
     """Let the account spend nothing from now on; frozen, it stays as it is."""
     account = _lock(desk, account_id)
@@ -61,11 +67,17 @@ def unfreeze(desk: Desk, account_id: str) -> None:
 def close(desk: Desk, account_id: str, *, now: int) -> None:
     """Close an empty account for ever; closed, it stays so.
 
-    Raises AccountClosedError while it has a balance or a hold.
+    Raises AccountClosedError while it has a balance, a hold or a debt.
     """
     account = _lock(desk, account_id)
     if account.row.closed_at is not None:
         return
+    if account.debt:
+        raise AccountClosedError(
+            f"account {account_id!r} owes"
+            f" {format_amount(account.debt, decimals=desk.token.decimals)}",
+            hint="let it repay, or `overdraft write-off`",
+        )
     if account.balance or account.staked:
         raise AccountClosedError(
             f"account {account_id!r} is not empty", hint="move balance and holds away first"

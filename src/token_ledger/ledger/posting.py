@@ -1,7 +1,7 @@
 """The posting engine: the only code that makes entries, for one posting as for a million.
 
-    check → resolve accounts → lock them in order → lock the supply → find repeats
-          → rules on balances in memory → entry numbers → insert → one update per account
+    check → resolve accounts → lock them in order → find repeats → lock the supply where it changes
+          → entry numbers → rules on balances in memory → insert → one update per account
 
 `post` takes a list and posts all of it or nothing; `load` drives the same `Poster` in runs.
 Design sections 4 and 5. Does not begin, commit or retry transactions: its callers do.
@@ -9,80 +9,28 @@ Design sections 4 and 5. Does not begin, commit or retry transactions: its calle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from token_ledger.core.parse import format_amount, format_timestamp
+from token_ledger.core.parse import format_timestamp
 from token_ledger.core.types import SYSTEM, Record
-from token_ledger.errors import (
-    KeyConflictError,
-    RuleError,
-    SupplyExceededError,
-    TokenLedgerError,
-)
+from token_ledger.errors import KeyConflictError, RuleError, TokenLedgerError
 from token_ledger.ledger import accounts, cutover
 from token_ledger.ledger.balances import IMPORTED, NOTHING, LockedAccount, Waived
+from token_ledger.ledger.credit import DRAW, REPAY, Credit, with_debts
 from token_ledger.ledger.dating import Dates
 from token_ledger.ledger.engine import translated
+from token_ledger.ledger.posted import Outcome, Posted, to_posted
 from token_ledger.ledger.requests import PostingContext, Request, Requests, check_record
 from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO
 from token_ledger.ledger.store import EntryRow, open_store
+from token_ledger.ledger.supply import LockedSupply
 from token_ledger.ledger.tokens import StoredToken
 
 Refuse = Callable[[int, RuleError], None]
 """Told the index of a request and why it is refused; when given, the others go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """What a posting became, or had become when it was `repeated`.
-
-    `value`, the balances and the supply are base units; a balance is None on the side of `system`,
-    the supply None unless the entry is a mint or a burn. `timestamp`: microseconds.
-    """
-
-    id: bytes
-    entry_no: int
-    timestamp: int
-    from_account: str
-    to_account: str
-    value: int
-    decimals: int
-    balance_after_from: int | None
-    balance_after_to: int | None
-    supply_after: int | None
-    idempotency_key: str
-    repeated: bool
-
-    @property
-    def amount(self) -> str:
-        """The value in human units."""
-        return format_amount(self.value, decimals=self.decimals)
-
-
-class Outcome(NamedTuple):
-    """Where a request stands in the ledger."""
-
-    entry_no: int
-    id: bytes
-    timestamp: int
-    balance_after_from: int | None
-    balance_after_to: int | None
-    supply_after: int | None
-    repeated: bool
-
-
-@dataclass(slots=True)
-class _Supply:
-    """The token's locked supply while postings are computed."""
-
-    total: int = 0
-    minted: int = 0
-    burned: int = 0
-    changed: bool = False
 
 
 class Poster:
@@ -98,20 +46,27 @@ class Poster:
         self._token = token
         self._store = open_store(connection, token.token_no)
         self.accounts: dict[int, LockedAccount] = {}
-        self._supply = _Supply()
+        self._credit = Credit(connection, context, token)
+        self._supply = LockedSupply(token)
         self._latest = 0
         self._rows: list[EntryRow] = []
         self._dates = Dates(connection, token.token_no)
 
-    def lock(self, names: dict[int, str], *, supply: bool) -> None:
-        """Lock these accounts (id by number), then the supply if there will be mints or burns."""
+    def lock(self, names: dict[int, str], *, supply: bool, many: bool = False) -> None:
+        """Lock these accounts (id by number), then the supply if there will be mints or burns.
+
+        `many`: `enter` will be called again and again, when nothing may be waited for any more, so
+        the supply is locked as soon as any of the accounts might draw.
+        """
         now = None if self._clock is None else self._clock()
         numbers = sorted(number for number in names if number != SYSTEM_ACCOUNT_NO)
         for row in self._store.lock_accounts(numbers, now=now):
             self.accounts[row.number] = LockedAccount(row, names[row.number])
             self._latest = max(self._latest, row.updated_at)
-        if supply:
-            self._supply = _Supply(*self._store.lock_supply())
+            if row.debt or row.overdraft_max is not None:
+                self._credit.names[row.number] = names[row.number]
+        if supply or (self._credit.names and many):
+            self._supply.lock(self._store)
 
     def enter(
         self,
@@ -131,7 +86,10 @@ class Poster:
             row[0]: Outcome(*row[1:], repeated=True) for row in self._store.find(nonces)
         }  # fmt: skip
         fresh = len(set(nonces).difference(prior))
-        numbers, now = self._store.reserve(fresh) if fresh else ((), 0)
+        enter, spare = self._enter, 0
+        if self._credit.names and fresh and not self._imported:
+            enter, spare = self._enter_on_credit, self._prepare_credit(requests, prior)
+        numbers, now = self._store.reserve(fresh + spare) if fresh else ((), 0)
         if self._store.closing_at is not None and not self._imported:
             raise cutover.refusal(self._store.connection, self._token, self._store.closing_at)
         if self._clock is not None:
@@ -140,20 +98,14 @@ class Poster:
         self._latest = max(now, self._latest)
         waived = IMPORTED if self._imported else waived
         free = iter(numbers)
-        rows = self._rows
-        assert not rows, "what was entered before is written first: repeats are looked up there"
+        assert not self._rows, "what was entered before is written first: repeats are found there"
         outcomes: list[Outcome | None] = []
         for index, request in enumerate(requests):
             outcome: Outcome | None
             try:
                 outcome = prior.get(request.nonce)
                 if outcome is None:
-                    balances = self._move(request, waived)
-                    timestamp = self._latest if request.timestamp is None else request.timestamp
-                    outcome = Outcome(next(free), request.id, timestamp, *balances, False)
-                    rows.append(self._row(request, outcome))
-                    self._dates.note(self.accounts, request, outcome)
-                    prior[request.nonce] = outcome
+                    outcome = prior[request.nonce] = enter(request, free, waived)
                 else:
                     _check_repeat(request, outcome)
                     outcome = outcome._replace(repeated=True)
@@ -179,12 +131,111 @@ class Poster:
             for _, account in sorted(self.accounts.items())
             if account.changed
         ]
+        self._credit.write(now=self._latest)
         self._store.update_accounts(changed)
-        supply = self._supply
-        if supply.changed:
-            self._store.update_supply(
-                supply.total, supply.minted, supply.burned, now=self._latest
-            )  # fmt: skip
+        if self._supply.changed:
+            self._store.update_supply(self._supply.figures(), now=self._latest)
+
+    def forgive(self, number: int, *, now: int) -> int:
+        """Let a locked account owe nothing, and close; return what it owed. Makes no entry."""
+        account = self.accounts[number]
+        value, account.debt, account.changed = account.debt, 0, True
+        self._supply.credit -= value
+        self._supply.changed = True
+        self._latest = max(now, self._latest)
+        self.close()
+        return value
+
+    def _enter(self, request: Request, free: Iterator[int], waived: Waived) -> Outcome:
+        """Enter one request, or change nothing and raise the RuleError that forbids it."""
+        balances = self._move(request, waived)
+        timestamp = self._latest if request.timestamp is None else request.timestamp
+        outcome = Outcome(next(free), request.id, timestamp, *balances, False)
+        self._rows.append(self._row(request, outcome))
+        self._dates.note(self.accounts, request, outcome)
+        return outcome
+
+    def _prepare_credit(self, requests: Sequence[Request], prior: Mapping[bytes, Outcome]) -> int:
+        """Lock the supply if any request may draw or repay; return how many entries that may take.
+
+        Judged as if nothing came in, because what is refused does not.
+        """
+        spare, is_needed, spent = 0, False, Counter[int]()
+        for request in requests:
+            if request.nonce in prior:
+                continue
+            if request.from_no in self._credit.names:
+                payer, spare = self.accounts[request.from_no], spare + 1
+                spent[request.from_no] += request.value
+                is_needed |= spent[request.from_no] > payer.balance
+            if request.to_no in self._credit.names:
+                payee, spare = self.accounts[request.to_no], spare + 1
+                is_needed |= payee.debt > 0
+        if not is_needed:
+            return 0
+        self._supply.lock(self._store)
+        self._credit.prepare()
+        return spare
+
+    def _enter_on_credit(self, request: Request, free: Iterator[int], waived: Waived) -> Outcome:
+        """Enter one request after the draw that it takes and before the repayment it brings."""
+        payer, payee = self.accounts.get(request.from_no), self.accounts.get(request.to_no)
+        drawn = 0 if payer is None else payer.shortage(request.value)
+        draw: Outcome | None = None
+        if payer is not None and drawn:
+            self._check_draw(request, payer, payee, drawn, waived)
+            draw = self._bring(DRAW, request, payer, drawn, entry_no=next(free))
+        outcome = self._enter(request, free, waived)
+        if payer is not None and draw is not None:
+            self._credit.note(DRAW, payer, drawn, draw.entry_no, cause_no=outcome.entry_no)
+        outcome = outcome._replace(
+            debt_from=0 if payer is None else payer.debt, debt_to=0 if payee is None else payee.debt
+        )
+        if payee is not None and payee.debt:
+            repaid = min(payee.debt, payee.balance)
+            repayment = self._bring(REPAY, request, payee, repaid, entry_no=next(free))
+            self._credit.note(REPAY, payee, repaid, repayment.entry_no, cause_no=outcome.entry_no)
+        return outcome
+
+    def _check_draw(
+        self,
+        request: Request,
+        payer: LockedAccount,
+        payee: LockedAccount | None,
+        drawn: int,
+        waived: Waived,
+    ) -> None:
+        """Raise what would refuse the request or its draw: once drawn, nothing may any more."""
+        if payee is not None:
+            most = self._store.balance_max
+            payee.check_receive(request.value, self._token, most=most, waived=waived)
+        payer.check_pay(request.value, self._token, now=self._latest, waived=waived, credit=drawn)
+        self._supply.check_mint(drawn)
+
+    def _bring(
+        self,
+        kind: str,
+        cause: Request,
+        account: LockedAccount,
+        value: int,
+        *,
+        entry_no: int,
+    ) -> Outcome:
+        """Enter the draw or the repayment that a request brings along."""
+        request = self._credit.request(kind, account, cause, value)
+        from_after = to_after = None
+        if kind == DRAW:
+            to_after, supply_after = account.draw(value), self._supply.mint(value)
+            self._supply.credit += value
+        else:
+            from_after, supply_after = account.repay(value), self._supply.burn(value)
+            self._supply.credit -= value
+        timestamp = self._latest if cause.timestamp is None else cause.timestamp
+        balances = (from_after, to_after, supply_after)
+        outcome = Outcome(entry_no, request.id, timestamp, *balances, False)
+        self._rows.append(self._row(request, outcome))
+        self._dates.note(self.accounts, request, outcome)
+        return outcome
 
     def _move(self, request: Request, waived: Waived) -> tuple[int | None, int | None, int | None]:
         """Change the figures in memory, or none of them; return balances and supply after."""
@@ -195,12 +246,12 @@ class Poster:
             most = self._store.balance_max
             payee.check_receive(value, self._token, most=most, waived=waived)
         if from_no == SYSTEM_ACCOUNT_NO:
-            supply_after = self._mint(value)
+            supply_after = self._supply.mint(value)
         else:
             payer = self.accounts[from_no]
             from_after = payer.pay(value, self._token, now=self._latest, waived=waived)
         if payee is None:
-            supply_after = self._burn(value)
+            supply_after = self._supply.burn(value)
         else:
             to_after = payee.receive(value)
         return from_after, to_after, supply_after
@@ -209,29 +260,6 @@ class Poster:
         """Return the time, not before an account's last posting."""
         now = self._store.now() if self._clock is None else self._clock()
         return max(now, self._latest)
-
-    def _mint(self, value: int) -> int:
-        supply, ceiling = self._supply, self._token.max_supply
-        if supply.total + value > ceiling:
-            decimals = self._token.decimals
-            raise SupplyExceededError(
-                f"minting {format_amount(value, decimals=decimals)} {self._token.symbol} on top of"
-                f" {format_amount(supply.total, decimals=decimals)} would exceed the maximum of"
-                f" {format_amount(ceiling, decimals=decimals)}",
-                hint=f"{format_amount(ceiling - supply.total, decimals=decimals)} can be minted",
-            )
-        supply.total += value
-        supply.minted += value
-        supply.changed = True
-        return supply.total
-
-    def _burn(self, value: int) -> int:
-        supply = self._supply
-        assert supply.total >= value, "no balance is above the supply"
-        supply.total -= value
-        supply.burned += value
-        supply.changed = True
-        return supply.total
 
     def _row(self, request: Request, outcome: Outcome) -> EntryRow:
         encode = self._store.uint256
@@ -298,6 +326,7 @@ def post(
         poster.lock({known[name].number: name for name in names}, supply=SYSTEM in names)
         outcomes = poster.enter(requests)
         poster.close()
+        outcomes = with_debts(connection, token.token_no, requests, outcomes)
     return [
         to_posted(token, record, request, outcome)
         for record, request, outcome in zip(records, requests, outcomes, strict=True)
@@ -348,6 +377,7 @@ def post_each(
 
             outcomes = poster.enter(requests, refuse=refuse)
             poster.close()
+            outcomes = with_debts(connection, token.token_no, requests, outcomes)
             for index, request, outcome in zip(good, requests, outcomes, strict=True):
                 if outcome is not None:
                     results[index] = to_posted(token, records[index], request, outcome)
@@ -361,21 +391,3 @@ def _fault(record: Record) -> TokenLedgerError | None:
     except TokenLedgerError as error:
         return error
     return None
-
-
-def to_posted(token: StoredToken, record: Record, request: Request, outcome: Outcome) -> Posted:
-    """Return what a caller is told of a posting."""
-    return Posted(
-        id=outcome.id,
-        entry_no=outcome.entry_no,
-        timestamp=outcome.timestamp,
-        from_account=record.from_account,
-        to_account=record.to_account,
-        value=record.value,
-        decimals=token.decimals,
-        balance_after_from=outcome.balance_after_from,
-        balance_after_to=outcome.balance_after_to,
-        supply_after=outcome.supply_after,
-        idempotency_key=request.key,
-        repeated=outcome.repeated,
-    )

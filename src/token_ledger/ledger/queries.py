@@ -75,13 +75,18 @@ class StatementPage:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """A token's supply, in base units."""
+    """A token's supply, in base units.
+
+    `credit` is what accounts have drawn beyond zero and not repaid. It is in the supply, as draws
+    are in `total_minted` and repayments in `total_burned`: each of them is an entry.
+    """
 
     total_supply: int
     total_minted: int
     total_burned: int
     max_supply: int
     decimals: int
+    credit: int = 0
 
     @property
     def amount(self) -> str:
@@ -223,6 +228,7 @@ def get_supply(connection: Connection, token: StoredToken) -> Supply:
         total_burned=row.total_burned,
         max_supply=token.max_supply,
         decimals=token.decimals,
+        credit=row.credit,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NotRequired, Required, TypedDict
 
 from token_ledger.core.entry import RecordHasher, TextFields
+from token_ledger.core.hashing import encode_tuple, keccak
 from token_ledger.core.parse import (
     REASON_BYTES_MAX,
     TIMESTAMP_MAX,
@@ -78,6 +79,11 @@ def fresh_key() -> str:
     number = number & ~(0xF << 76) | (0x7 << 76)
     number = number & ~(0x3 << 62) | (0x2 << 62)
     return str(uuid.UUID(int=number))
+
+
+def derived_key(context: PostingContext, entry_id: bytes, what: str) -> str:
+    """Return the key of an entry that another one brings along: nobody can take it before."""
+    return f"{what}:{keccak(encode_tuple(context.secret, entry_id, what)).hex()}"
 
 
 def check_record(record: Record) -> None:

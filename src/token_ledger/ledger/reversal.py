@@ -7,10 +7,10 @@ from sqlalchemy import insert, select
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import Record, Texts
 from token_ledger.errors import ReversalError
-from token_ledger.ledger import accounts, queries, schema
+from token_ledger.ledger import accounts, credit, queries, schema
 from token_ledger.ledger.balances import REVERSAL
 from token_ledger.ledger.composite import Composite, Desk, lock
-from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.queries import StoredEntry
 
 REFERENCE = "reversal"
@@ -28,7 +28,8 @@ def reverse(
     """Send an entry's value back, or a part of it. Runs in a write transaction.
 
     Raises ReversalError for an entry that was reversed before, in whole or in part, for more than
-    it moved, and for one of a hold; and what a posting raises: the payee may have spent it.
+    it moved, and for one of a hold or an overdraft; and what a posting raises: the payee may have
+    spent it.
     """
     entry = queries.get_entry(desk.connection, desk.token, entry_id)
     shown = to_hex(entry_id)
@@ -41,6 +42,13 @@ def reverse(
     known = accounts.resolve(desk.connection, names)
     if any(account.escrow_of is not None for account in known.values()):
         raise ReversalError(f"entry {shown} is one of a hold", hint="release or capture the hold")
+    cause = credit.brought_by(desk.connection, entry.entry_no)
+    if cause is not None:
+        brought = queries.get_entry_by_number(desk.connection, desk.token, cause)
+        raise ReversalError(
+            f"entry {shown} is a draw or a repayment of an overdraft",
+            hint=f"reverse what brought it, {to_hex(brought.id)}",
+        )
     poster = lock(desk, names)
     prior = request.prior()  # another may have made it while this one waited
     if prior is not None:

@@ -17,10 +17,10 @@ UPDATED: dict[str, tuple[str, ...]] = {
     "token_accounts": (
         *("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
         *("frozen_at", "closed_at", "balance_max", "spend_max", "spend_period"),
-        *("window_start", "window_spent", "latest_at"),
+        *("window_start", "window_spent", "overdraft_max", "debt", "latest_at"),
     ),
     "token_holds": ("remaining", "captured", "released_at", "updated_at"),
-    "token_supply": ("total_supply", "total_minted", "total_burned", "updated_at"),
+    "token_supply": ("total_supply", "total_minted", "total_burned", "credit", "updated_at"),
     "tokens": ("canonical_chain_id", "closing_at", "finalized_at", "balance_max"),
     "token_homes": ("next_block", "stopped_block", "stopped_index", "updated_at"),
     "chain_contracts": (

@@ -20,7 +20,7 @@ from token_ledger.errors import AmountRangeError, EarningCapError, UnknownRuleEr
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.composite import Composite, Desk, lock
 from token_ledger.ledger.limits import PERIOD_MAX
-from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.store import open_store
 
 _RULE = schema.earning_rules.c

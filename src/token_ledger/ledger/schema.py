@@ -158,6 +158,7 @@ token_supply = Table(
     Column("total_minted", Wide(), nullable=False),
     Column("total_burned", Wide(), nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("credit", Wide(), nullable=False),  # all debts together
 )
 
 accounts = Table(
@@ -189,6 +190,8 @@ token_accounts = Table(
     Column("spend_period", BigInteger),
     Column("window_start", BigInteger),  # of the period in which window_spent was spent
     Column("window_spent", Uint256()),
+    Column("overdraft_max", Uint256()),
+    Column("debt", Uint256(), nullable=False),
     Column("latest_at", BigInteger, nullable=False),  # the latest date among its entries
 )
 
@@ -294,6 +297,23 @@ token_backdated = Table(  # entries dated before an earlier one of the account: 
     Column("latest_at", BigInteger, nullable=False),  # of the account, when it was posted
     Column("lane_total", Net(), nullable=False),
     Column("total", Net(), nullable=False),
+)
+
+token_debts = Table(  # every change of an account's debt
+    "token_debts",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("account_no", BigInteger, ForeignKey("accounts.account_no"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # The draw or the repayment; the account's last entry where the debt was written off.
+    Column("entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), nullable=False),
+    Column("cause_no", BigInteger, ForeignKey("token_ledger.entry_no")),  # what brought it
+    Column("value", Uint256(), nullable=False),
+    Column("debt_after", Uint256(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("written_by", Text),  # who wrote it off, and why
+    Column("reason", Text),
 )
 
 token_batches = Table(

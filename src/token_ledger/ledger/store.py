@@ -47,18 +47,24 @@ class AccountRow(NamedTuple):
     spend_period: int | None = None
     window_start: int | None = None
     window_spent: int | None = None
+    overdraft_max: int | None = None
+    debt: int = 0
     latest_at: int = 0
 
 
-ChangedRow = tuple[int, int, int, int, int, int, int | None, int | None, int]
-"""account_no, balance, earned, spent, staked, updated_at, window_start, window_spent, latest_at."""
+ChangedRow = tuple[int, int, int, int, int, int, int, int | None, int | None, int]
+"""account_no, balance, earned, spent, staked, debt, updated_at, window_start, window_spent,
+latest_at."""
+
+SupplyFigures = tuple[int, int, int, int]
+"""total supply, minted, burned, and the credit that stands out."""
 
 _ACCOUNT = (
     "account_no, balance, total_earned, total_spent, total_staked, updated_at, frozen_at,"
     " closed_at, balance_max, spend_max, spend_period, window_start, window_spent,"
-    " latest_at"
+    " overdraft_max, debt, latest_at"
 )
-_NUMBERS = frozenset({1, 2, 3, 4, 8, 9, 12})  # the places of 256-bit numbers in it
+_NUMBERS = frozenset({1, 2, 3, 4, 8, 9, 12, 13, 14})  # the places of 256-bit numbers in it
 
 _LOOKUP_SIZE = 500
 _PG_CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -93,8 +99,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def lock_supply(self) -> tuple[int, int, int]:
-        """Lock the supply, after the accounts; return it, total minted and total burned."""
+    def lock_supply(self) -> SupplyFigures:
+        """Lock the supply, after the accounts; return it, minted, burned, and the credit in it."""
 
     @abstractmethod
     def now(self) -> int:
@@ -120,7 +126,7 @@ class Store(ABC):
         """Write balances, cumulative figures and updated_at."""
 
     @abstractmethod
-    def update_supply(self, total: int, minted: int, burned: int, *, now: int) -> None:
+    def update_supply(self, figures: SupplyFigures, *, now: int) -> None:
         """Write the supply."""
 
 
@@ -162,14 +168,15 @@ class SqliteStore(Store):
                 rows += [AccountRow(n) for n in missing]
         return rows
 
-    def lock_supply(self) -> tuple[int, int, int]:
+    def lock_supply(self) -> SupplyFigures:
         """Return the supply."""
         row = self.connection.exec_driver_sql(
-            "SELECT total_supply, total_minted, total_burned FROM token_supply WHERE token_no = ?",
+            "SELECT total_supply, total_minted, total_burned, credit FROM token_supply"
+            " WHERE token_no = ?",
             (self.token_no,),
         ).one()
         read = int.from_bytes
-        return read(row[0]), read(row[1]), read(row[2])
+        return read(row[0]), read(row[1]), read(row[2]), read(row[3])
 
     def now(self) -> int:
         """Return this machine's time."""
@@ -213,23 +220,24 @@ class SqliteStore(Store):
         if rows:
             self.connection.exec_driver_sql(
                 "UPDATE token_accounts SET balance = ?, total_earned = ?, total_spent = ?,"
-                " total_staked = ?, updated_at = ?, window_start = ?, window_spent = ?,"
+                " total_staked = ?, debt = ?, updated_at = ?, window_start = ?, window_spent = ?,"
                 " latest_at = ? WHERE token_no = ? AND account_no = ?",
                 [
                     (
-                        *(_blob(row[1]), _wide(row[2]), _wide(row[3]), _blob(row[4]), *row[5:7]),
-                        *(None if row[7] is None else _blob(row[7]), row[8], self.token_no, row[0]),
+                        *(_blob(row[1]), _wide(row[2]), _wide(row[3]), _blob(row[4])),
+                        *(_blob(row[5]), *row[6:8], None if row[8] is None else _blob(row[8])),
+                        *(row[9], self.token_no, row[0]),
                     )
                     for row in rows
                 ],
             )
 
-    def update_supply(self, total: int, minted: int, burned: int, *, now: int) -> None:
+    def update_supply(self, figures: SupplyFigures, *, now: int) -> None:
         """Write the supply."""
         self.connection.exec_driver_sql(
             "UPDATE token_supply SET total_supply = ?, total_minted = ?, total_burned = ?,"
-            " updated_at = ? WHERE token_no = ?",
-            (_blob(total), _wide(minted), _wide(burned), now, self.token_no),
+            " credit = ?, updated_at = ? WHERE token_no = ?",
+            (_blob(figures[0]), *map(_wide, figures[1:]), now, self.token_no),
         )
 
 
@@ -270,14 +278,14 @@ class PostgresStore(Store):
             for row in found
         ]
 
-    def lock_supply(self) -> tuple[int, int, int]:
+    def lock_supply(self) -> SupplyFigures:
         """Lock the supply's one row."""
         row = self.connection.exec_driver_sql(
-            "SELECT total_supply, total_minted, total_burned FROM token_supply"
+            "SELECT total_supply, total_minted, total_burned, credit FROM token_supply"
             " WHERE token_no = %s FOR NO KEY UPDATE",
             (self.token_no,),
         ).one()
-        return int(row[0]), int(row[1]), int(row[2])
+        return int(row[0]), int(row[1]), int(row[2]), int(row[3])
 
     def now(self) -> int:
         """Return the server's time."""
@@ -337,10 +345,10 @@ class PostgresStore(Store):
         numbers, *figures, at, starts, spent, latest = zip(*rows, strict=True)
         self.connection.exec_driver_sql(
             "UPDATE token_accounts t SET balance = v.b, total_earned = v.e, total_spent = v.s,"
-            " total_staked = v.k, updated_at = v.u, window_start = v.w, window_spent = v.x,"
-            " latest_at = v.l FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[],"
-            " %s::numeric[], %s::numeric[], %s::bigint[], %s::bigint[], %s::numeric[],"
-            " %s::bigint[]) AS v (n, b, e, s, k, u, w, x, l)"
+            " total_staked = v.k, debt = v.d, updated_at = v.u, window_start = v.w,"
+            " window_spent = v.x, latest_at = v.l FROM unnest(%s::bigint[], %s::numeric[],"
+            " %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[],"
+            " %s::bigint[], %s::numeric[], %s::bigint[]) AS v (n, b, e, s, k, d, u, w, x, l)"
             " WHERE t.token_no = %s AND t.account_no = v.n",
             (
                 list(numbers),
@@ -353,12 +361,12 @@ class PostgresStore(Store):
             ),
         )
 
-    def update_supply(self, total: int, minted: int, burned: int, *, now: int) -> None:
+    def update_supply(self, figures: SupplyFigures, *, now: int) -> None:
         """Write the supply."""
         self.connection.exec_driver_sql(
             "UPDATE token_supply SET total_supply = %s, total_minted = %s, total_burned = %s,"
-            " updated_at = %s WHERE token_no = %s",
-            (Decimal(total), Decimal(minted), Decimal(burned), now, self.token_no),
+            " credit = %s, updated_at = %s WHERE token_no = %s",
+            (*map(Decimal, figures), now, self.token_no),
         )
 
 

@@ -24,7 +24,7 @@ from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.errors import TokenLedgerError, UsageError
 from token_ledger.ledger import accounts, posting, queries
 from token_ledger.ledger.composite import Desk, unposted
-from token_ledger.ledger.posting import Posted
+from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.queries import StoredEntry
 from token_ledger.ledger.requests import PostingContext, Words
 from token_ledger.ledger.tokens import StoredToken
