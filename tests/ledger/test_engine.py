@@ -53,6 +53,35 @@ def test_postgresql_is_spoken_by_psycopg_3(scheme: str) -> None:
     assert "postgresql+psycopg" == engine.parse_database_url(f"{scheme}://u@h/d").drivername
 
 
+def test_pool_and_preparing_are_said_in_the_url(postgres_url: str, tmp_path: Path) -> None:
+    """A URL's settings reach pool and driver; without prepared statements everything works."""
+    settings = "&pool_size=2&max_overflow=1&prepare_threshold=none"
+    with books.create(postgres_url + settings, tmp_path) as ledger:
+        books.fill(ledger, 30)
+        pool = ledger.engine.pool
+        assert (2, 1) == (pool.size(), pool._max_overflow)
+        with ledger.read() as connection:
+            assert connection.connection.driver_connection.prepare_threshold is None
+            assert [] == connection.execute(text("SELECT * FROM pg_prepared_statements")).all()
+
+
+@pytest.mark.parametrize("setting", ["pool_size=0", "pool_size=x", "prepare_threshold=-1"])
+def test_wrong_pool_settings_are_refused(setting: str) -> None:
+    """A setting that is no number from 1 is refused by name, and no password is repeated."""
+    with pytest.raises(UsageError) as caught:
+        Ledger.open(f"postgresql://someone:hunter2@127.0.0.1:9/none?{setting}")
+    assert setting in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_lost_prepared_statement_names_the_way_out(postgres_url: str, tmp_path: Path) -> None:
+    """Where a pooler changes the connection underneath, the error says what to put in the URL."""
+    with books.create(postgres_url, tmp_path) as ledger:
+        with pytest.raises(DatabaseError) as caught, ledger.write() as connection:
+            connection.exec_driver_sql("EXECUTE none_such")
+        assert "prepare_threshold=none" in str(caught.value.hint)
+
+
 def test_password_is_in_no_error() -> None:
     """A PostgreSQL that does not answer is a DatabaseError without the password."""
     with pytest.raises(DatabaseError) as caught:

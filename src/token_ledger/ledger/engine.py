@@ -29,6 +29,7 @@ from token_ledger.ledger.schema import SCHEMA_VERSION, VERSION_TABLE
 
 BUSY_TIMEOUT_MS = 30_000
 ATTEMPTS_MAX = 10
+_POOL, _PREPARE = ("pool_size", "max_overflow"), "prepare_threshold"
 _WRITE = "token_ledger_write"
 _MIGRATIONS_LOCK = 0x746F6B656E5F6D67
 _RETRYABLE_STATES = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock timeout
@@ -67,16 +68,23 @@ def open_engine(url: str | URL, *, create: bool = False) -> Engine:
     """Return an engine on a database.
 
     A SQLite file must exist unless `create`, which makes it readable by its owner alone: it may
-    hold the ledger's secret.
+    hold the ledger's secret. A PostgreSQL URL may say `?pool_size=N`, `max_overflow=N` and
+    `prepare_threshold=N` or `none`, for poolers that know no prepared statements; UsageError
+    otherwise.
     """
     parsed = url if isinstance(url, URL) else parse_database_url(url)
     if parsed.get_backend_name() != "sqlite":
+        pool = {name: _setting(parsed, name) for name in _POOL if name in parsed.query}
+        connect: dict[str, Any] = {"application_name": "token-ledger"}
+        if _PREPARE in parsed.query:
+            connect[_PREPARE] = _setting(parsed, _PREPARE, none=True)
         return create_engine(
-            parsed,
+            parsed.difference_update_query([*_POOL, _PREPARE]),
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
             hide_parameters=True,  # they hold account ids: an exception's text may be logged
-            connect_args={"application_name": "token-ledger"},
+            connect_args=connect,
+            **pool,
         )
     path = Path(str(parsed.database))
     if not str(parsed.database).startswith("file:") and not path.exists():
@@ -89,6 +97,19 @@ def open_engine(url: str | URL, *, create: bool = False) -> Engine:
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _setting(url: URL, name: str, *, none: bool = False) -> int | None:
+    """Return a number that a URL says, None where it may say `none`."""
+    value = url.query[name]
+    if none and value == "none":
+        return None
+    if not isinstance(value, str) or not value.isdecimal() or not 0 < int(value) < 10_000:
+        raise UsageError(
+            f"the database URL says {name}={value!s:.40}",
+            hint="a number from 1" + (", or none" if none else ""),
+        )
+    return int(value)
 
 
 @contextmanager
@@ -180,6 +201,13 @@ def translate(error: BaseException | None, *, gone: bool = False) -> DatabaseErr
         return DatabaseError("the file is not a SQLite database", hint="check --db")
     if gone or type(error).__name__ == "OperationalError":
         return DatabaseError(f"the database cannot be used: {said}", hint="check --db")
+    if isinstance(
+        error, psycopg.errors.InvalidSqlStatementName | psycopg.errors.DuplicatePreparedStatement
+    ):
+        return DatabaseError(
+            f"the database refused: {said}",
+            hint=f"a pooler hands out its connections: say ?{_PREPARE}=none in the URL",
+        )
     return DatabaseError(f"the database refused: {said}")
 
 
