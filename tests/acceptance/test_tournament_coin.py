@@ -70,6 +70,18 @@ def test_two_spends_of_the_same_coins(site: Site) -> None:
         assert [False, True] == sorted(pool.map(spend, range(2)))
 
 
+def test_the_overdraft_flag(site: Site) -> None:
+    """A wallet that may be overdrawn goes below zero to its limit; the others may not."""
+    site.ledger.limit_overdraft("user:1", 50)
+    site.call("debit", 1, "150", reason="buy-in")
+    assert [-50, 100, 100] == site.coins()
+    for user in (1, 2):
+        with pytest.raises(InsufficientBalanceError):
+            site.call("debit", user, "101", reason="buy-in")
+    site.call("credit", 1, "70", reason="prize")
+    assert 20 == site.call("balance", 1)
+
+
 @pytest.mark.parametrize("change", ["amount = balance_after_to", "reason = 'other'"])
 def test_amount_and_reason_are_immutable(change: str, site: Site) -> None:
     """The database itself refuses to change what an entry says."""

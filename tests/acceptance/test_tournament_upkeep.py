@@ -86,6 +86,14 @@ def test_an_empty_wallet_is_clean(site: Site, recalc: Any) -> None:
     assert (0, 0) == (recalc()[0], recalc()[1]["drifted"])
 
 
+def test_a_negative_balance(site: Site, recalc: Any) -> None:
+    """An overdrawn wallet is no drift, and keeps its balance below zero."""
+    site.ledger.limit_overdraft("user:1", 50)
+    site.call("debit", 1, "130", reason="buy-in")
+    assert 0 == recalc()[0]
+    assert -30 == site.call("balance", 1)
+
+
 # --- properties -----------------------------------------------------------------------------
 
 _users = st.sampled_from(USERS)
