@@ -222,6 +222,7 @@ class Importer:
             return reached if self.chain.is_test_chain and reached.number < top.number else None
         if fork := self._shared(max(0, top.number - self.window), reached.number):
             return fork
+        self.nodes.meet_again()  # a node that was set up anew may serve another chain by now
         if self.chain.is_test_chain:
             return self.chain.genesis
         raise ChainError(

@@ -148,6 +148,12 @@ class Nodes:
             self._check_heads(window)
         return chain
 
+    def meet_again(self) -> None:
+        """Ask the nodes anew who they are. Raises WrongChainError, RpcError."""
+        for endpoint in self._endpoints:
+            endpoint.met = False
+        self.run(lambda _: None)
+
     def _check_heads(self, window: int) -> None:
         heads = self._gathered(_read_head)
         number = max(0, min(head for _, head in heads) - window)

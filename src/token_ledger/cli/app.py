@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from token_ledger.ledger import Ledger
 
     BytesType = click.ParamType[bytes]
+    StrType = click.ParamType[str]
 else:
-    BytesType = click.ParamType  # generic only in newer releases of click
+    BytesType = StrType = click.ParamType  # generic only in newer releases of click
 
 DEFAULT_DB = "sqlite:///token_ledger.db"
 _NEGATIVE = re.compile(r"-\.?[0-9].*", re.ASCII)
+_BETWEEN_URLS = re.compile(r"\s+|,(?=\s*(?:https?|wss?)://)")
 _HEX32 = re.compile(r"(?:0x)?[0-9a-fA-F]{64}", re.ASCII)
 
 View = Callable[[Screen], None]
@@ -180,13 +182,51 @@ ADDRESS = AddressType()
 HASH32 = Hash32Type()
 FILE = click.Path(path_type=Path)
 
+class NodeType(StrType):
+    """The URL of a node. An environment variable holds several, by white space or commas."""
+
+    name = "url"
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str:
+        """Return the URL as it is given: it may hold secrets, and is judged where it is used."""
+        return str(value)
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Return the URLs of an environment variable."""
+        return split_urls(rv)
+
+
+def split_urls(text: str) -> list[str]:
+    """Return the URLs in a text, by white space or by commas before another one's scheme."""
+    return [url for url in _BETWEEN_URLS.split(text.strip()) if url]
+
+
+def _first_node(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Return the first node of several that the environment names, WebSockets left out."""
+    urls = split_urls(value or "")
+    nodes = [url for url in urls if not url.startswith(("ws://", "wss://"))]
+    return (nodes or urls or [None])[0]
+
+
 rpc_option = click.option(
     "--rpc",
     "rpc_url",
     metavar="URL",
     envvar="TOKEN_LEDGER_RPC_URL",
     show_envvar=True,
+    callback=_first_node,
     help="The node: http:// or https://.",
+)
+
+rpcs_option = click.option(
+    "--rpc",
+    "rpc_urls",
+    metavar="URL",
+    type=NodeType(),
+    envvar="TOKEN_LEDGER_RPC_URL",
+    show_envvar=True,
+    multiple=True,
+    help="A node: http:// or https://. Several of one chain: the next is asked when one fails.",
 )
 
 
@@ -197,6 +237,12 @@ allow_code_option = click.option(
     multiple=True,
     help="Accept a contract whose code has this keccak, though no release of ours has it.",
 )
+
+
+def need_rpcs(rpc_urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the nodes' URLs, or say where they come from."""
+    need_rpc(" ".join(rpc_urls))
+    return rpc_urls
 
 
 def need_rpc(rpc_url: str | None) -> str:
@@ -217,7 +263,9 @@ __all__ = [
     "allow_code_option",
     "beside_database",
     "need_rpc",
+    "need_rpcs",
     "pass_app",
     "print_json",
     "rpc_option",
+    "rpcs_option",
 ]

@@ -59,6 +59,13 @@ class ProgressReport:
             self._line_due = now + LINE_EVERY_S
             print(self._line(stage, done, total, now), file=sys.stderr, flush=True)  # noqa: T201
 
+    def tell(self, line: str) -> None:
+        """Say something in between, in a line of its own that stays."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar, self._tasks = None, {}
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
     def _draw(self, stage: str, done: int, total: int | None, now: float) -> None:
         if self._bar is None:
             if now - self._began < QUIET_S:
