@@ -43,6 +43,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "requests": ("token_ledger.chain",),
     "urllib3": ("token_ledger.chain",),
     "http": ("token_ledger.chain",),
+    "websockets": ("token_ledger.chain",),
     "sha3": ("token_ledger.core.hashing",),
     "click": ("token_ledger.cli",),
     "rich": ("token_ledger.cli",),

@@ -14,11 +14,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Unpack
 
-from token_ledger.chain.wakeup import Wakeup, is_websocket
+from token_ledger.chain.exchange import is_websocket
+from token_ledger.chain.wakeup import Wakeup
 from token_ledger.converge import Importer, StoppedError
 from token_ledger.core.progress import no_progress
-from token_ledger.errors import DisagreementError, RetryableError, RpcError, TokenLedgerError
-from token_ledger.errors import UsageError
+from token_ledger.errors import (
+    DisagreementError,
+    RetryableError,
+    RpcError,
+    TokenLedgerError,
+    UsageError,
+)
 from token_ledger.ingest import How, IngestResult, importing, results_of
 from token_ledger.ledger import Ledger
 

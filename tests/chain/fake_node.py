@@ -52,6 +52,12 @@ class _Handler(BaseHTTPRequestHandler):
         node: FakeNode = self.server.node  # type: ignore[attr-defined]
         body = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
         calls = body if isinstance(body, list) else [body]
+        if isinstance(body, list):
+            node.batches.append(len(calls))
+            if node.batch_max is not None and len(calls) > node.batch_max:
+                refusal = _envelope(None, Failure(-32600, "the batch is too large"))
+                self._send(Raw(body=orjson.dumps(refusal)))
+                return
         answers = []
         for call in calls:
             with node.lock:
@@ -94,12 +100,17 @@ def _envelope(identity: Any, result: Any) -> dict[str, Any]:
 
 
 class FakeNode:
-    """An HTTP JSON-RPC server for the length of a `with` block; `calls` holds what was asked."""
+    """An HTTP JSON-RPC server for the length of a `with` block; `calls` holds what was asked.
+
+    `batches` holds the sizes of batches; larger ones than `batch_max` are refused as a whole.
+    """
 
     def __init__(self, answer: Answer, *, shuffle: bool = False) -> None:
         self.answer = answer
         self.shuffle = shuffle
         self.calls: list[tuple[str, list[Any]]] = []
+        self.batches: list[int] = []
+        self.batch_max: int | None = None
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True

@@ -232,3 +232,73 @@ def test_quantities_and_data_are_decoded_strictly() -> None:
     for wrong in ("0x1", "0x 01", "0x01 ", "01", "0x010203", None, 5, "0xgg"):
         with pytest.raises(ValueError, match="hexadecimal"):
             decode_data(wrong, size=2)
+
+
+RATED = [
+    Failure(-32005, "daily request count exceeded, request rate limited"),
+    Failure(429, "Your app has exceeded its compute units per second capacity"),
+    Failure(-32005, "limit exceeded"),
+    Failure(-32016, "over rate limit"),
+    Failure(-32000, "Too Many Requests"),
+]
+
+
+@pytest.mark.parametrize("failure", RATED)
+def test_a_rate_limit_under_http_200_is_waited_for(failure: Failure) -> None:
+    """Whether HTTP says so or only the error object: the same is asked again, later."""
+    pauses: list[float] = []
+    with (
+        FakeNode(in_turn(failure, failure, "0x7")) as node,
+        Rpc(node.url, sleep=pauses.append) as rpc,
+    ):
+        assert 7 == rpc.quantity("eth_blockNumber")
+    assert 2 == len(pauses)
+
+
+def test_a_rate_limit_that_stays_is_told_in_the_nodes_words() -> None:
+    """After a few attempts the node's own error is raised."""
+    with (
+        FakeNode(in_turn(RATED[0])) as node,
+        Rpc(node.url, sleep=lambda _: None) as rpc,
+    ):
+        with pytest.raises(NodeError, match="rate limited"):
+            rpc.call("eth_blockNumber")
+        assert 4 == len(node.calls)
+
+
+def test_too_many_results_are_no_rate_limit() -> None:
+    """The same code on a question with a size is the caller's to make smaller, at once."""
+    with (
+        FakeNode(in_turn(Failure(-32005, "query returned more than 10000 results"))) as node,
+        Rpc(node.url) as rpc,
+    ):
+        with pytest.raises(NodeError, match="10000"):
+            rpc.call("eth_getLogs", [{}])
+        assert 1 == len(node.calls)
+
+
+def test_in_a_batch_only_the_limited_calls_are_asked_again() -> None:
+    """What was answered is kept; the rest comes with the next attempt, in its place."""
+    refused = {3, 5}
+
+    def answer(_method: str, params: list[Any]) -> Any:
+        if params[0] in refused:
+            refused.discard(params[0])
+            return RATED[0]
+        return params[0]
+
+    with FakeNode(answer) as node, Rpc(node.url, sleep=lambda _: None) as rpc:
+        assert list(range(7)) == rpc.batch([("x", [i]) for i in range(7)])
+        assert 9 == len(node.calls)
+
+
+def test_a_batch_that_is_too_large_for_a_node_is_split() -> None:
+    """A node that refuses a batch as a whole is asked in smaller ones from then on."""
+    with FakeNode(lambda _, params: params[0]) as node:
+        node.batch_max = 3
+        with Rpc(node.url) as rpc:
+            assert list(range(10)) == rpc.batch([("x", [i]) for i in range(10)])
+            sizes = node.batches[:]
+            assert list(range(10)) == rpc.batch([("x", [i]) for i in range(10)])
+        assert [10, 5, 2, 2, 2, 2, 2] == sizes
+        assert [2] * 5 == node.batches[len(sizes) :]

@@ -45,6 +45,11 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{'/…' if parts.path.strip('/') or parts.query else ''}"
 
 
+def is_websocket(url: str) -> bool:
+    """Return whether a URL names a WebSocket, which answers no questions of ours."""
+    return url.split(":", 1)[0].lower() in ("ws", "wss")
+
+
 class Gate:
     """When a node may be asked again. Shared by all who ask it, from any thread."""
 

@@ -10,26 +10,18 @@ import contextlib
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
+from websockets.sync.client import ClientConnection, connect
 
-from token_ledger.chain.exchange import shown_url
+from token_ledger.chain.exchange import is_websocket, shown_url
 from token_ledger.errors import RpcError
-
-if TYPE_CHECKING:
-    from websockets.sync.client import ClientConnection
 
 OPEN_TIMEOUT_S = 10.0
 _PAUSE_S, _PAUSE_MAX_S = 1.0, 60.0
 _MESSAGE_BYTES_MAX = 1 << 20
 _SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
-
-
-def is_websocket(url: str) -> bool:
-    """Return whether a URL names a WebSocket."""
-    return url.split(":", 1)[0].lower() in ("ws", "wss")
 
 
 class Wakeup:
@@ -74,8 +66,6 @@ class Wakeup:
             pause_s = min(2 * pause_s, _PAUSE_MAX_S)
 
     def _hear(self) -> None:
-        from websockets.sync.client import connect
-
         with connect(
             self._url,
             open_timeout=OPEN_TIMEOUT_S,

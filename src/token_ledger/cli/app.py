@@ -182,12 +182,15 @@ ADDRESS = AddressType()
 HASH32 = Hash32Type()
 FILE = click.Path(path_type=Path)
 
+
 class NodeType(StrType):
     """The URL of a node. An environment variable holds several, by white space or commas."""
 
     name = "url"
 
-    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str:
+    def convert(
+        self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None
+    ) -> str:
         """Return the URL as it is given: it may hold secrets, and is judged where it is used."""
         return str(value)
 
@@ -205,7 +208,7 @@ def _first_node(_ctx: click.Context, _param: click.Parameter, value: str | None)
     """Return the first node of several that the environment names, WebSockets left out."""
     urls = split_urls(value or "")
     nodes = [url for url in urls if not url.startswith(("ws://", "wss://"))]
-    return (nodes or urls or [None])[0]
+    return next(iter(nodes or urls), None)
 
 
 rpc_option = click.option(

@@ -275,6 +275,8 @@ def _move_cursor(
 
 def _store_blocks(connection: Connection, chain_id: int, headers: list[BlockHeader]) -> None:
     """Store headers; those of another contract's import stay, orphaned ones are taken again."""
+    if not headers:
+        return  # of several contracts' ranges the first one brings them
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     marks = ", ".join([mark] * 5)
     connection.exec_driver_sql(

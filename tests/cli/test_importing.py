@@ -1,0 +1,77 @@
+"""The import command: several nodes and contracts, and a follower that signals end."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+from tests.chain.emitter import Emitter
+from tests.chain.proxy import Proxy
+
+from token_ledger.chain.rpc import Rpc
+from token_ledger.cli.app import split_urls
+from token_ledger.core.address import to_checksum
+
+
+@pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("http://a http://b", ["http://a", "http://b"]),
+        (" https://a/?x=1,2 ,  wss://b\nhttp://c,", ["https://a/?x=1,2", "wss://b", "http://c,"]),
+        ("http://a,https://b", ["http://a", "https://b"]),
+        ("", []),
+    ],
+)
+def test_an_environment_variable_holds_several_nodes(text: str, urls: list[str]) -> None:
+    """By white space or by commas before a scheme; a comma inside a URL stays."""
+    assert [url for url in split_urls(text) if url != ","] == urls
+
+
+def test_several_nodes_and_contracts_in_one_run(
+    book, fresh_anvil: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each contract has its own result; --all takes again what the ledger knows."""
+    with Rpc(fresh_anvil) as rpc, Proxy(fresh_anvil) as proxy:
+        emitters = [Emitter(rpc), Emitter(rpc)]
+        for emitter in emitters:
+            emitter.emit((1, 1), (2, 2))
+        monkeypatch.setenv("TOKEN_LEDGER_RPC_URL", f"{fresh_anvil}, {proxy.url} ws://127.0.0.1:1")
+        addresses = [to_checksum(emitter.address) for emitter in emitters]
+        words = [word for address in addresses for word in ("--contract", address)]
+        ended = book("import", *words, "--quorum", "2", "--json")
+        assert 0 == ended.status, ended.out
+        done = ended.document["contracts"]
+        assert addresses == [one["contract"] for one in done]
+        assert [2, 2] == [one["transfers"] for one in done]
+        emitters[1].emit((3, 3))
+        done = book("import", "--all", "--json").document["contracts"]
+        assert [0, 1] == [one["transfers"] for one in done]
+        assert 2 == book("import", "--all").out.count("no new block")
+    for wrong in (
+        ("--all", *words[:2]),
+        ("--poll-interval", "3"),
+        ("--quorum", "9"),
+        ("--concurrency", "0"),
+    ):
+        ended = book("import", *wrong, "--json")
+        assert (2, "bad_usage") == (ended.status, ended.error["code"]), wrong
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_follower_ends_cleanly_on_a_signal(
+    book, spawn, fresh_anvil: str, number: signal.Signals
+) -> None:
+    """Exit status 0, one JSON document, everything stored."""
+    with Rpc(fresh_anvil) as rpc:
+        emitter = Emitter(rpc)
+        emitter.emit((1, 1))
+        words = ("--rpc", fresh_anvil, "--contract", to_checksum(emitter.address))
+        child = spawn("import", "--follow", "--poll-interval", "0.1", "--json", *words)
+        assert child.stderr.readline().endswith(b": 1 transfer\n")
+        emitter.emit((2, 2), (3, 3))
+        assert child.stderr.readline().endswith(b": 2 transfers\n")
+        child.send_signal(number)
+        out, _ = child.communicate(timeout=30)
+    assert (0, 3) == (child.returncode, json.loads(out)["transfers"])
+    assert "no new block" in book("import", *words).out
