@@ -134,7 +134,9 @@ def claim(
         _check_signature(rpc, wanted, signed)
         deployed = vaults.deploy_factory(sender)
         data = vaults.claim_calldata(wanted, signed)
-        revert = vaults.revert_of(rpc, sender.payer.address, VAULT_FACTORY, data)
+        revert = vaults.revert_of(
+            rpc, sender.payer.address, VAULT_FACTORY, data, called=vaults.FACTORY_CONTRACT
+        )
         if revert is not None:
             raise ClaimError(f"the factory refuses the claim: {revert}", hint=revert.hint)
         receipt = vaults.send_claim(sender, data)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from token_ledger.chain import contracts
 from token_ledger.chain.identity import read_identity
+from token_ledger.chain.parts import estimate, gas_cap, read_open_batch
 from token_ledger.chain.replay import gas_limit
 from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
 from token_ledger.chain.signer import Signer
@@ -27,7 +28,7 @@ from token_ledger.core.outbox import (
     Unsigned,
     UnsignedFile,
 )
-from token_ledger.core.types import ZERO_HASH
+from token_ledger.core.types import ZERO_HASH, Batch
 from token_ledger.errors import (
     CanonicalChainError,
     ChainError,
@@ -42,6 +43,7 @@ from token_ledger.ledger import Connection, Ledger, batches, mirror
 from token_ledger.plan import TOKEN_CONSTRUCTOR_GAS
 
 _TIP_WEI = 1_000_000_000
+_MIGRATION_CALLS = (contracts.REPLAY_SELECTOR, contracts.REPLAY_PART_SELECTOR, FINALIZE_CALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,15 @@ class Composition:
     calls: tuple[Call, ...]
 
 
-def compose(ledger: Ledger, rpc_url: str, *, finalize: bool = False) -> Composition:
+def compose(
+    ledger: Ledger, rpc_url: str, *, finalize: bool = False, part_rows: int | None = None
+) -> Composition:
     """Return the calls that bring the contract to the ledger's head, or only `finalize`.
 
-    With `finalize` the cut-over's checks are `token_ledger.finalize`'s to have made. Raises as
-    `migrate` does: UnknownBatchError, SigningKeyError, CanonicalChainError, ForeignContractError;
-    NotReadyError where there is nothing to do.
+    With `finalize` the cut-over's checks are `token_ledger.finalize`'s to have made. `part_rows`:
+    batches of more rows go in parts of so many, which must be asked for where the first of them
+    does not fit a transaction. Raises as `migrate` does: UnknownBatchError, SigningKeyError,
+    CanonicalChainError, ForeignContractError; NotReadyError where there is nothing to do.
     """
     token = ledger.token
     with Rpc(rpc_url) as rpc:
@@ -81,7 +86,7 @@ def compose(ledger: Ledger, rpc_url: str, *, finalize: bool = False) -> Composit
             if finalize:
                 calls = [Call(address, FINALIZE_CALL, FINALIZE_GAS_MAX, "finalize")]
             else:
-                calls = list(_replays(ledger, connection, address, state))
+                calls = list(_replays(ledger, rpc, connection, (address, state), part_rows))
     if not calls:
         raise NotReadyError(
             f"the contract {to_checksum(address)} lacks nothing", hint="seal new entries first"
@@ -90,8 +95,13 @@ def compose(ledger: Ledger, rpc_url: str, *, finalize: bool = False) -> Composit
 
 
 def _replays(
-    ledger: Ledger, connection: Connection, address: bytes, state: ContractState | None
+    ledger: Ledger,
+    rpc: Rpc,
+    connection: Connection,
+    there: tuple[bytes, ContractState | None],
+    part_rows: int | None,
 ) -> Iterator[Call]:
+    address, state = there
     token, head = ledger.token, batches.head(connection, ledger.token)
     if head.number == 0:
         raise UnknownBatchError(
@@ -125,10 +135,62 @@ def _replays(
             constructor_gas=TOKEN_CONSTRUCTOR_GAS,
         )
         yield Call(DEPLOYMENT_PROXY, data, gas + gas // 10, f"deploy {to_checksum(address)}")
+    replays = _Replays(rpc, ledger.operator, address, part_rows)
+    replays.done = _rows_done(rpc, address, state)
     for number in range(stands[0] + 1, head.number + 1):
         batch = mirror.read_replayable(connection, token, number, sealer)
-        what = f"replay batch {number}, {batch.header.count} entries"
-        yield Call(address, contracts.replay_calldata(batch), gas_limit(batch), what)
+        yield from replays.calls_of(batch, on_chain=state is not None)
+
+
+def _rows_done(rpc: Rpc, address: bytes, state: ContractState | None) -> int:
+    """Return how many rows of the first batch that lacks were replayed already."""
+    opened = None if state is None else read_open_batch(rpc, address)
+    return 0 if opened is None else opened.rows_done
+
+
+class _Replays:
+    """The calls that replay batches, one after the other, whole or in parts."""
+
+    def __init__(self, rpc: Rpc, caller: bytes, address: bytes, part_rows: int | None) -> None:
+        self.done = 0  # rows of the first batch that the contract has executed
+        self._rpc = rpc
+        self._caller = caller
+        self._address = address
+        self._part_rows = part_rows
+        self._cap = gas_cap(rpc)
+        self._asked = self._repriced = False
+
+    def calls_of(self, batch: Batch, *, on_chain: bool) -> Iterator[Call]:
+        header, done = batch.header, self.done
+        self.done = 0
+        if self._part_rows is None or header.count - done <= self._part_rows:
+            what = f"replay batch {header.number}, {header.count} entries"
+            data = contracts.replay_calldata(batch)
+            if on_chain and not self._asked:
+                self._ask(batch, data)
+            gas = self._cap if self._repriced else min(gas_limit(batch), self._cap)
+            yield Call(self._address, data, gas, what)
+            return
+        self._asked = True
+        for first in range(done, header.count, self._part_rows):
+            last = min(first + self._part_rows, header.count)
+            what = f"replay batch {header.number}, rows {first + 1} to {last} of {header.count}"
+            data = contracts.replay_part_calldata(batch, last - first)
+            yield Call(self._address, data, self._cap, what)
+
+    def _ask(self, batch: Batch, data: bytes) -> None:
+        """Ask the node what the first batch takes: the others cannot be tried before it is there.
+
+        Raises ChainError where no transaction holds it.
+        """
+        self._asked = True
+        told = estimate(self._rpc, self._caller, self._address, data, cap=self._cap)
+        if told is None:
+            raise ChainError(
+                f"batch {batch.header.number} takes more gas than a transaction can be given here",
+                hint=f"--part-rows N replays it in parts; it has {batch.header.count} rows",
+            )
+        self._repriced = isinstance(told, int) and told > gas_limit(batch)
 
 
 def unsigned_file(
@@ -165,7 +227,8 @@ def sign_file(file: UnsignedFile, signer: Signer, *, contract: bytes | None = No
     """Return the file signed. Needs neither network nor database.
 
     Only what a migration sends is signed: deployments of this release's token through the
-    deterministic proxy, and `replay` and `finalize` of one contract; `contract` says of which.
+    deterministic proxy, and `replay`, `replayPart` and `finalize` of one contract; `contract` says
+    of which.
     Raises FileFormatError for anything else, SigningKeyError for a key that is not the payer's.
     """
     if signer.address != file.payer:
@@ -188,7 +251,7 @@ def check_calls(calls: Sequence[Call], *, contract: bytes | None) -> None:
     for call in calls:
         if call.to == DEPLOYMENT_PROXY and call.data[32:].startswith(code):
             continue
-        if call.data[:4] in (contracts.REPLAY_SELECTOR, FINALIZE_CALL):
+        if call.data[:4] in _MIGRATION_CALLS:
             known.add(call.to)
             if len(known) == 1:
                 continue

@@ -8,44 +8,32 @@ what is sealed and signed; posts nothing, and changes no entry.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from token_ledger.chain import contracts
 from token_ledger.chain.courier import Courier, NonceTakenError
 from token_ledger.chain.deploy import Deployment, check_can_deploy, deploy, deployment_block
 from token_ledger.chain.identity import ChainIdentity
+from token_ledger.chain.parts import read_open_batch
 from token_ledger.chain.replay import Replayed, replay
 from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.sender import Sender, node_account
 from token_ledger.chain.signer import GasPayer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
 from token_ledger.core.address import to_checksum
-from token_ledger.core.entry import EntryHasher
-from token_ledger.core.files import (
-    BATCHES_DIR,
-    MANIFEST_NAME,
-    batch_name,
-    read_batch,
-    read_manifest,
-)
 from token_ledger.core.progress import Progress, no_progress
-from token_ledger.core.strict import decode
-from token_ledger.core.types import Batch
-from token_ledger.core.verification import check_batch
 from token_ledger.errors import (
     CanonicalChainError,
     ChainError,
-    FileFormatError,
     ForeignContractError,
     RevertedError,
-    SigningKeyError,
     UnknownBatchError,
 )
 from token_ledger.ledger import Ledger, batches, mirror
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet
+from token_ledger.replayable import Replayable
 
 COLLISIONS_MAX = 20
 """So often another operator with the same key may take our nonce without the head moving."""
@@ -53,7 +41,10 @@ COLLISIONS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class MigrateResult:
-    """What this run did. `gas_used` in gas, the deployment's share included."""
+    """What this run did. `gas_used` in gas, the deployment's share included.
+
+    `parts`: transactions that held only a part of a batch; 0 as long as batches fit.
+    """
 
     contract: bytes
     chain_id: int
@@ -62,6 +53,7 @@ class MigrateResult:
     gas_used: int
     deployment_gas_used: int
     unsealed: int
+    parts: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Return the result as one JSON-ready object."""
@@ -73,6 +65,7 @@ class MigrateResult:
             "gas_used": self.gas_used,
             "deployment_gas_used": self.deployment_gas_used,
             "unsealed": self.unsealed,
+            "parts": self.parts,
         }
 
 
@@ -85,6 +78,7 @@ def migrate(
     gas_price_max: int | None = None,
     take_over: bool = False,
     allow_code: Collection[bytes] = (),
+    part_rows: int | None = None,
     progress: Progress = no_progress,
 ) -> MigrateResult:
     """Deploy the selected token's contract if it is not there, and replay what its head lacks.
@@ -92,12 +86,13 @@ def migrate(
     `export_dir`: take the batches from an export, which must agree with the ledger. `gas_signer`
     pays; by default the node's own first account, as Anvil has it. `gas_price_max`: the most to
     offer for a unit of gas, in wei. `take_over`: replace what the payer has on its way unmined,
-    instead of waiting for it. `allow_code`: keccaks of other code that may stand there. Two
-    operators at once are fine: each goes on where the chain stands, and what both sent is
-    executed once. Raises UnknownBatchError while nothing is sealed, SigningKeyError for batches
-    that the contract's sealer has not signed, CanonicalChainError for a second chain,
-    ForeignContractError for a contract that is not this ledger's or holds another history,
-    RevertedError with the contract's reason.
+    instead of waiting for it. `allow_code`: keccaks of other code that may stand there. A batch
+    that the chain's gas limits no longer hold goes in parts, of as many rows as fit; `part_rows`:
+    so does each of more rows than this, in parts of so many. Two operators at once are fine: each
+    goes on where the chain stands, and what both sent is executed once. Raises UnknownBatchError
+    while nothing is sealed, SigningKeyError for batches that the contract's sealer has not signed,
+    CanonicalChainError for a second chain, ForeignContractError for a contract that is not this
+    ledger's or holds another history, RevertedError with the contract's reason.
     """
     token = ledger.token
     with ledger.read() as connection:
@@ -123,8 +118,9 @@ def migrate(
             take_over=take_over,
         )
         sender.settle()  # what a killed run had sent is mined first, and then seen
-        migration = _Migration(ledger, rpc, chain, sender, head.number, allow_code=allow_code)
-        return migration.run(export_dir, unsealed=unsealed, progress=progress)
+        source = Replayable(ledger, head.number, export_dir)
+        migration = _Migration(ledger, rpc, chain, sender, source, allow_code=allow_code)
+        return migration.run(unsealed=unsealed, part_rows=part_rows, progress=progress)
 
 
 class _Migration:
@@ -136,7 +132,7 @@ class _Migration:
         rpc: Rpc,
         chain: ChainIdentity,
         sender: Sender,
-        head_number: int,
+        source: Replayable,
         *,
         allow_code: Collection[bytes],
     ) -> None:
@@ -146,17 +142,10 @@ class _Migration:
         self.rpc = rpc
         self.chain = chain
         self.sender = sender
-        self.head_number = head_number
-        self.batches = self.entries = self.gas_used = 0
+        self.source = source
+        self.batches = self.entries = self.gas_used = self.parts = 0
 
-    def run(
-        self,
-        export_dir: str | os.PathLike[str] | None,
-        *,
-        unsealed: int,
-        progress: Progress,
-    ) -> MigrateResult:
-        source = None if export_dir is None else self._open_export(Path(export_dir))
+    def run(self, *, unsealed: int, part_rows: int | None, progress: Progress) -> MigrateResult:
         known = self._known_contract()
         address = (
             known.address if known else contracts.token_address(self.token, self.ledger.operator)
@@ -165,12 +154,12 @@ class _Migration:
         if get_code(self.rpc, address):
             self._adopt(address, known)
         else:
-            self._check_signed(0, self.ledger.operator, source)
+            self.source.check_signed(after=0, sealer=self.ledger.operator)
             deployed_gas = self._deploy(known).gas_used
         state = read_state(self.rpc, address)
         self._check_head(address, state)
-        self._check_signed(state.head_number, state.sealer, source)
-        self._replay(address, state, source, progress)
+        self.source.check_signed(after=state.head_number, sealer=state.sealer)
+        self._replay(address, state, part_rows, progress)
         return MigrateResult(
             contract=address,
             chain_id=self.chain.chain_id,
@@ -179,6 +168,7 @@ class _Migration:
             gas_used=self.gas_used + deployed_gas,
             deployment_gas_used=deployed_gas,
             unsealed=unsealed,
+            parts=self.parts,
         )
 
     # --- the contract
@@ -269,86 +259,38 @@ class _Migration:
                 "backup) replayed there: only that copy can go on",
             )
 
-    # --- what to replay
-
-    def _open_export(self, root: Path) -> Path:
-        manifest = read_manifest(decode(_read_file(root / MANIFEST_NAME)))
-        if manifest.token.uid != self.token.uid:
-            raise FileFormatError(
-                f"{root} is the export of another token, 0x{manifest.token.uid.hex()}",
-                hint=f"this ledger's {self.token.symbol} is 0x{self.token.uid.hex()}",
-            )
-        if manifest.head_number:
-            with self.ledger.read() as connection:
-                number = batches.known_digest(connection, self.token, manifest.head_digest)
-            if number != manifest.head_number:
-                raise FileFormatError(
-                    f"{root} ends with batch {manifest.head_number}, "
-                    f"0x{manifest.head_digest.hex()}, which this ledger does not hold",
-                    hint="it is of another copy of the ledger, or newer than this database",
-                )
-        self.head_number = manifest.head_number
-        return root
-
-    def _check_signed(self, after: int, sealer: bytes, source: Path | None) -> None:
-        """Refuse before anything is sent, rather than in the middle."""
-        if source is not None:
-            return  # the files carry their signatures; each is looked at when it is read
-        with self.ledger.read() as connection:
-            unsigned = batches.unsigned_numbers(connection, self.token, sealer)
-        missing = [number for number in unsigned if number > after]
-        if missing:
-            raise SigningKeyError(
-                f"{len(missing)} batches, the first of them {missing[0]}, are not signed by "
-                f"the sealer {to_checksum(sealer)}",
-                hint="run `sign` with the sealer's key: the contract accepts no other",
-            )
-
-    def _lacking(self, state: ContractState, source: Path | None) -> Iterator[Batch]:
-        for number in range(state.head_number + 1, self.head_number + 1):
-            with self.ledger.read() as connection:
-                if source is None:
-                    batch = mirror.read_replayable(connection, self.token, number, state.sealer)
-                else:
-                    _, digest = batches.read_header(connection, self.token, number)
-                    batch = self._read_exported(source, number, digest)
-            yield batch
-
-    def _read_exported(self, source: Path, number: int, digest: bytes) -> Batch:
-        path = source / BATCHES_DIR / batch_name(number)
-        batch = read_batch(decode(_read_file(path)))
-        findings = [
-            f for fs in check_batch(batch, EntryHasher(self.token.uid)).values() for f in fs
-        ]
-        if batch.token_uid != self.token.uid or batch.digest != digest or findings:
-            said = findings[0].message if findings else "its digest is another"
-            raise FileFormatError(
-                f"{path.name} does not agree with the ledger: {said}",
-                hint="the file was altered or is foreign; export again",
-            )
-        if batch.signature is None:
-            raise SigningKeyError(
-                f"{path.name} is not signed", hint="run `sign`, then `export` again"
-            )
-        return batch
-
-    def _replay(
-        self, address: bytes, state: ContractState, source: Path | None, progress: Progress
-    ) -> None:
-        if state.head_number >= self.head_number:
+    def _check_open(self, address: bytes, state: ContractState) -> None:
+        """Refuse a contract that holds a part of a batch that is none of the ledger's."""
+        opened = read_open_batch(self.rpc, address)
+        if opened is None:
             return
         with self.ledger.read() as connection:
-            last, _ = batches.read_header(connection, self.token, self.head_number)
-        total = last.first_seq + last.count - state.next_seq
+            number = batches.known_digest(connection, self.token, opened.digest)
+        if number != state.head_number + 1:
+            raise ForeignContractError(
+                f"{opened.rows_done} rows of batch 0x{opened.digest.hex()}, which is none of this "
+                f"ledger's, were replayed into {to_checksum(address)}",
+                hint="another copy of this ledger began it: only that copy can go on",
+            )
+
+    def _replay(
+        self, address: bytes, state: ContractState, part_rows: int | None, progress: Progress
+    ) -> None:
+        source = self.source
+        if state.head_number >= source.head_number:
+            return
+        self._check_open(address, state)
+        total = source.next_seq - state.next_seq
 
         def count(done: Replayed) -> None:
-            self.batches += 1
-            self.entries += done.header.count
+            self.batches += done.ended
+            self.parts += done.rows < done.header.count
+            self.entries += done.rows
             self.gas_used += done.receipt.gas_used
             progress("replay", self.entries, total)
 
-        collisions = 0
-        while state.head_number < self.head_number:
+        collisions, careful = 0, False
+        while state.head_number < source.head_number:
             if state.finalized:
                 raise ChainError(
                     f"the contract {to_checksum(address)} is finalized at batch "
@@ -356,24 +298,25 @@ class _Migration:
                     hint="the token has left the ledger: nothing is replayed any more",
                 )
             try:
-                replay(self.sender, address, self._lacking(state, source), on_replayed=count)
+                replay(
+                    self.sender,
+                    address,
+                    source.lacking(state),
+                    rows_max=part_rows,
+                    careful=careful,
+                    on_replayed=count,
+                )
             except (RevertedError, NonceTakenError) as error:
                 # Another operator may have been faster: then the chain stands further on.
                 self.sender.settle()
                 before, state = state, read_state(self.rpc, address)
                 moved = state.head_number > before.head_number
                 collisions = 0 if moved else collisions + 1
-                if not moved and (isinstance(error, RevertedError) or collisions > COLLISIONS_MAX):
+                failed = isinstance(error, RevertedError) and careful
+                if not moved and (failed or collisions > COLLISIONS_MAX):
                     raise
+                # Or gas costs more than it did: then the node is asked about every batch.
+                careful = careful or isinstance(error, RevertedError)
                 self._check_head(address, state)
             else:
                 break
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(
-            f"{path} cannot be read: {error.strerror}", hint="is it a whole export?"
-        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 from typing import Any
 
 import pytest
@@ -38,6 +39,8 @@ def signature_of(item: dict[str, Any]) -> str:
     ("name", "selector"),
     [
         ("replay", contracts.REPLAY_SELECTOR),
+        ("replayPart", contracts.REPLAY_PART_SELECTOR),
+        ("openBatch", contracts.OPEN_BATCH_CALL),
         ("head", contracts.HEAD_CALL),
         ("tokenUid", contracts.TOKEN_UID_CALL),
         ("sealer", contracts.SEALER_CALL),
@@ -76,17 +79,55 @@ def test_replay_calldata_is_eth_abis(header: Header, rows: bytes, signature: byt
     assert contracts.REPLAY_SELECTOR + expected == contracts.replay_calldata(batch)
 
 
-@pytest.mark.parametrize("item", [i for i in ABI if i["type"] == "error"], ids=lambda i: i["name"])
-def test_every_error_of_the_contract_is_named(item: dict[str, Any]) -> None:
-    """A revert with any typed error of the ABI is told by name, with its arguments by name."""
+@given(headers, st.binary(max_size=200), st.binary(max_size=200), uint32)
+def test_part_calldata_is_eth_abis(
+    header: Header, rows: bytes, signature: bytes, rows_max: int
+) -> None:
+    """The calldata of `replayPart` is byte for byte what eth-abi encodes."""
+    batch = Batch(bytes(32), header, bytes(32), (), rows, signature)
+    fields = tuple(getattr(header, name) for name in Header.__slots__)
+    expected = encode(
+        [HEADER_TYPE, "bytes", "bytes", "uint32"], [fields, rows, signature, rows_max]
+    )
+    assert contracts.REPLAY_PART_SELECTOR + expected == contracts.replay_part_calldata(
+        batch, rows_max
+    )
+
+
+ERRORS = [
+    (name, item)
+    for name in contracts.CONTRACTS
+    for item in contracts.artifact(name).abi
+    if item["type"] == "error"
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "item"), ERRORS, ids=lambda i: i if isinstance(i, str) else i["name"]
+)
+def test_every_error_of_every_contract_is_named(name: str, item: dict[str, Any]) -> None:
+    """A revert with any typed error of any contract of ours is told by name, with its arguments."""
     samples = {"address": "0x" + "ab" * 20, "bytes32": b"\7" * 32, "string": "x", "bool": True}
     values = [samples.get(part["type"], 5) for part in item["inputs"]]
     data = keccak(signature_of(item).encode())[:4] + encode(
         [part["type"] for part in item["inputs"]], values
     )
-    revert = contracts.decode_revert(data)
+    assert item["name"] == contracts.decode_revert(data).name
+    revert = contracts.decode_revert(data, called=name)
     assert item["name"] == revert.name
     assert [part["name"] for part in item["inputs"]] == list(revert.arguments)
+
+
+def test_all_our_contracts_are_told() -> None:
+    """Whatever contract a release ships, its errors are among those told, and none is ambiguous."""
+    folder = importlib.resources.files("token_ledger.chain") / "artifacts"
+    shipped = {path.name.removesuffix(".json") for path in folder.iterdir()} - {"sources"}
+    assert shipped == set(contracts.CONTRACTS)
+    by_selector: dict[bytes, set[str]] = {}
+    for _, item in ERRORS:
+        signature = signature_of(item)
+        by_selector.setdefault(keccak(signature.encode())[:4], set()).add(signature)
+    assert all(1 == len(signatures) for signatures in by_selector.values())
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from token_ledger.core.types import Batch, Token
 
 TOKEN_CONTRACT = "LedgerToken"  # noqa: S105 - no password
 CONTRACTS = ("VaultFactory", "Vault", "HeaderRegistry", "SnapshotToken", TOKEN_CONTRACT)
-"""Whose errors are told by name; where two share one, the last names its arguments."""
+"""Whose errors are told by name; where two share one, the last names its arguments, unless the
+contract that was called is known."""
 ANCHORS = (TOKEN_CONTRACT, "HeaderRegistry", "SnapshotToken")
 """Which contracts hold headers that can be believed."""
 
@@ -44,6 +45,8 @@ def selector(signature: str) -> bytes:
 
 
 REPLAY_SELECTOR = selector(f"replay({_BATCH_TUPLE},bytes,bytes)")
+REPLAY_PART_SELECTOR = selector(f"replayPart({_BATCH_TUPLE},bytes,bytes,uint32)")
+OPEN_BATCH_CALL = selector("openBatch()")
 HEAD_CALL = selector("head()")
 TOKEN_UID_CALL = selector("tokenUid()")
 SEALER_CALL = selector("sealer()")
@@ -126,13 +129,22 @@ def deployment_calldata(token: Token, operator: bytes) -> bytes:
 
 def replay_calldata(batch: Batch) -> bytes:
     """Return the calldata of `replay` for a signed batch (Solidity ABI, by hand: hot path)."""
+    return REPLAY_SELECTOR + _replayed(batch)
+
+
+def replay_part_calldata(batch: Batch, rows_max: int) -> bytes:
+    """Return the calldata of `replayPart`: the next `rows_max` rows of a signed batch."""
+    return REPLAY_PART_SELECTOR + _replayed(batch, word(rows_max))
+
+
+def _replayed(batch: Batch, *more: bytes) -> bytes:
+    """Return header, rows and signature as arguments, and words that come behind them."""
     assert batch.signature is not None, "only signed batches are replayed"
     header = batch.header
     rows = string_tail(batch.rows)
-    head_bytes = 10 * 32
+    head_bytes = (10 + len(more)) * 32
     return b"".join(
         (
-            REPLAY_SELECTOR,
             word(header.number),
             header.parent,
             word(header.first_seq),
@@ -143,6 +155,7 @@ def replay_calldata(batch: Batch) -> bytes:
             word(header.sealed_at),
             word(head_bytes),
             word(head_bytes + len(rows)),
+            *more,
             rows,
             string_tail(batch.signature),
         )
@@ -192,17 +205,21 @@ class Revert:
 
 
 @cache
-def _errors() -> dict[bytes, dict[str, Any]]:
+def _errors(called: str | None) -> dict[bytes, dict[str, Any]]:
+    names = (*CONTRACTS, *([called] if called else []))
     return {
         selector(f"{item['name']}({','.join(part['type'] for part in item['inputs'])})"): item
-        for name in CONTRACTS
+        for name in names
         for item in artifact(name).abi
         if item["type"] == "error"
     }
 
 
-def decode_revert(data: bytes | None) -> Revert:
-    """Return why a call failed from its revert data; never raises."""
+def decode_revert(data: bytes | None, *, called: str | None = None) -> Revert:
+    """Return why a call failed from its revert data; never raises.
+
+    `called`: the contract that was called, whose words are taken where another shares the error.
+    """
     if not data:
         return Revert("Reverted", {"data": "none"})
     unknown = Revert("Reverted", {"data": "0x" + data[:100].hex()})
@@ -211,7 +228,7 @@ def decode_revert(data: bytes | None) -> Revert:
             return Revert("Error", {"message": abi_decode(["string"], data[4:])[0]})
         if data[:4] == _PANIC:
             return Revert("Panic", {"code": hex(abi_decode(["uint256"], data[4:])[0])})
-        error = _errors().get(data[:4])
+        error = _errors(called).get(data[:4])
         if error is None:
             return unknown
         values = abi_decode([part["type"] for part in error["inputs"]], data[4:])

@@ -2,7 +2,8 @@
 
 The contract takes batch after batch in the order of their numbers and nothing twice, so the nonces'
 order is all that a pipeline needs; when one fails, those behind it fail as well and change nothing.
-Does not choose the batches: `migrate` hands over what the contract's head lacks.
+A batch that fits no transaction goes in parts. Does not choose the batches: `migrate` hands over
+what the contract's head lacks.
 """
 
 from __future__ import annotations
@@ -12,23 +13,37 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
-from token_ledger.chain.rpc import NodeError, Rpc, hex_data
+from token_ledger.chain.contracts import Revert
+from token_ledger.chain.parts import (
+    TRANSACTION_GAS_MAX,
+    estimate,
+    gas_cap,
+    lacks_gas,
+    replay_in_parts,
+    try_call,
+)
+from token_ledger.chain.rpc import NodeError
 from token_ledger.chain.sender import Receipt, Sender
-from token_ledger.core.gas import BatchShape
+from token_ledger.core.gas import GAS_MAX, BatchShape
 from token_ledger.core.types import Batch, Header
 from token_ledger.errors import RevertedError
 
 IN_FLIGHT_MAX = 8
-TRANSACTION_GAS_MAX = 1 << 24
-"""EIP-7825: the most gas that one transaction may be given."""
+PROMISED_GAS = GAS_MAX + GAS_MAX // 10
+"""What is enough for any batch as long as gas costs what it did when it was sealed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One batch that the chain has executed."""
+    """One transaction that the chain has executed: a batch, or `rows` of it.
+
+    `ended`: with it the batch is complete.
+    """
 
     header: Header
     receipt: Receipt
+    rows: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,58 +76,123 @@ def replay(
     batches: Iterable[Batch],
     *,
     in_flight_max: int = IN_FLIGHT_MAX,
+    rows_max: int | None = None,
+    careful: bool = False,
     on_replayed: Callable[[Replayed], None],
 ) -> None:
-    """Send signed batches, in the order of their numbers; call `on_replayed` for each one mined.
+    """Send signed batches, in the order of their numbers; `on_replayed` hears of each transaction.
 
-    The first is tried without sending, so that what is refused costs nothing. Raises RevertedError
-    with the contract's reason when one fails.
+    The first is tried without sending, so that what is refused costs nothing. `careful`: ask the
+    node what each batch takes, one after the other, as after a repricing; one that takes more than
+    a transaction can hold goes in parts, and so does one of more than `rows_max` rows. Raises
+    RevertedError with the contract's reason when one fails, ChainError for a batch too large.
     """
-    on_the_way: deque[_Sent] = deque()
-    tried = False
+    pipeline = _Pipeline(sender, contract, in_flight_max, rows_max, on_replayed)
+    pipeline.careful = careful
     for batch in batches:
+        pipeline.take(batch)
+    pipeline.drain()
+
+
+class _Pipeline:
+    """Batches on their way; whatever must see the chain as they leave it, waits for them."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        contract: bytes,
+        in_flight_max: int,
+        rows_max: int | None,
+        on_replayed: Callable[[Replayed], None],
+    ) -> None:
+        self.careful = False
+        self._sender = sender
+        self._payer = sender.payer.address
+        self._contract = contract
+        self._in_flight_max = in_flight_max
+        self._rows_max = rows_max
+        self._on_replayed = on_replayed
+        self._on_the_way: deque[_Sent] = deque()
+        self._cap = gas_cap(sender.rpc)
+        self._tried = False
+
+    def take(self, batch: Batch) -> None:
         data = contracts.replay_calldata(batch)
-        if not tried:
-            _explain(sender.rpc, sender.payer.address, contract, data, batch.header)
-            tried = True
-        tx_hash = sender.send(contract, data, gas=gas_limit(batch))
-        on_the_way.append(_Sent(batch.header, data, tx_hash))
-        if len(on_the_way) >= in_flight_max:
-            _await_first(sender, contract, on_the_way, on_replayed)
-    while on_the_way:
-        _await_first(sender, contract, on_the_way, on_replayed)
+        gas = self._gas_for(batch, data)
+        if gas is None:
+            self._go_in_parts(batch)
+            return
+        try:
+            tx_hash = self._sender.send(self._contract, data, gas=gas)
+        except NodeError as error:
+            if self.careful or not lacks_gas(error):
+                raise
+            self.careful = True
+            self.take(batch)
+            return
+        self._on_the_way.append(_Sent(batch.header, data, tx_hash))
+        if len(self._on_the_way) >= self._in_flight_max:
+            self._await_first()
 
+    def drain(self) -> None:
+        """Wait until everything that was sent is mined."""
+        while self._on_the_way:
+            self._await_first()
 
-def _await_first(
-    sender: Sender,
-    contract: bytes,
-    on_the_way: deque[_Sent],
-    on_replayed: Callable[[Replayed], None],
-) -> None:
-    sent = on_the_way.popleft()
-    receipt = sender.wait(sent.tx_hash)
-    if receipt.succeeded:
-        on_replayed(Replayed(sent.header, receipt))
-        return
-    for later in on_the_way:  # they fail too; wait, so that the next run meets a settled chain
-        sender.wait(later.tx_hash)
-    _explain(sender.rpc, sender.payer.address, contract, sent.data, sent.header)
-    raise RevertedError(
-        f"batch {sent.header.number} failed in transaction 0x{sent.tx_hash.hex()}, "
-        "but would succeed now",
-        hint="it may have run out of gas, or the chain moved; run it again",
-    )
+    def _gas_for(self, batch: Batch, data: bytes) -> int | None:
+        """Return the gas to offer, None if the batch goes in parts."""
+        if self._rows_max is not None and batch.header.count > self._rows_max:
+            return None
+        usual = gas_limit(batch)
+        offered = min(usual, self._cap)
+        if offered < min(usual, PROMISED_GAS):
+            self.careful = True  # this chain holds less than a batch may take
+        if not self._tried and not self.careful:
+            self._tried = True
+            why = try_call(self._sender.rpc, self._payer, self._contract, data, gas=offered)
+            if isinstance(why, Revert):
+                raise _refused(batch.header, why)
+            self.careful = why is not None  # gas was repriced: from here on each one is asked
+        if not self.careful:
+            return offered
+        self.drain()
+        told = estimate(self._sender.rpc, self._payer, self._contract, data, cap=self._cap)
+        if isinstance(told, Revert):
+            raise _refused(batch.header, told)
+        return told
 
+    def _go_in_parts(self, batch: Batch) -> None:
+        self.drain()
 
-def _explain(rpc: Rpc, payer: bytes, contract: bytes, data: bytes, header: Header) -> None:
-    """Run a replay without sending it; raise RevertedError with the reason when it fails."""
-    call = {"from": hex_data(payer), "to": hex_data(contract), "data": hex_data(data)}
-    try:
-        rpc.call("eth_call", [call | {"gas": hex(TRANSACTION_GAS_MAX)}, "latest"])
-    except NodeError as error:
-        if error.data is None and "revert" not in error.text:
-            raise
-        revert = contracts.decode_revert(error.data)
+        def count(rows: int, last: bool, receipt: Receipt) -> None:
+            self._on_replayed(Replayed(batch.header, receipt, rows, ended=last))
+
+        replay_in_parts(
+            self._sender,
+            self._contract,
+            batch,
+            cap=self._cap,
+            rows_max=self._rows_max,
+            on_part=count,
+        )
+
+    def _await_first(self) -> None:
+        sent = self._on_the_way.popleft()
+        receipt = self._sender.wait(sent.tx_hash)
+        if receipt.succeeded:
+            self._on_replayed(Replayed(sent.header, receipt, sent.header.count, ended=True))
+            return
+        for later in self._on_the_way:  # they fail too; the next run shall meet a settled chain
+            self._sender.wait(later.tx_hash)
+        why = try_call(self._sender.rpc, self._payer, self._contract, sent.data, gas=self._cap)
+        if isinstance(why, Revert):
+            raise _refused(sent.header, why)
         raise RevertedError(
-            f"the contract refuses batch {header.number}: {revert}", hint=revert.hint
-        ) from None
+            f"batch {sent.header.number} failed in transaction 0x{sent.tx_hash.hex()}, "
+            "but would succeed now",
+            hint="it may have run out of gas, or the chain moved; run it again",
+        )
+
+
+def _refused(header: Header, revert: Revert) -> RevertedError:
+    return RevertedError(f"the contract refuses batch {header.number}: {revert}", hint=revert.hint)

@@ -28,15 +28,20 @@ _FACTORY_GAS_MAX = 3_000_000
 _CLAIM_GAS_MAX = 400_000
 
 
-def revert_of(rpc: Rpc, payer: bytes, to: bytes, data: bytes) -> contracts.Revert | None:
-    """Return why a call would fail if it were sent now, or None if it would not."""
+def revert_of(
+    rpc: Rpc, payer: bytes, to: bytes, data: bytes, *, called: str | None = None
+) -> contracts.Revert | None:
+    """Return why a call would fail if it were sent now, or None if it would not.
+
+    `called`: the name of the contract at `to`, where it matters.
+    """
     call = {"from": hex_data(payer), "to": hex_data(to), "data": hex_data(data)}
     try:
         rpc.call("eth_call", [call, "latest"])
     except NodeError as error:
         if error.data is None and "revert" not in error.text:
             raise
-        return contracts.decode_revert(error.data)
+        return contracts.decode_revert(error.data, called=called)
     return None
 
 

@@ -85,6 +85,12 @@ if TYPE_CHECKING:
 )
 @allow_code_option
 @click.option(
+    "--part-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Replay batches of more rows in parts of N; by default only what no transaction holds.",
+)
+@click.option(
     "--record",
     type=FILE,
     metavar="FILE",
@@ -112,6 +118,7 @@ def migrate(
     max_gas_price: str | None,
     take_over: bool,
     allow_code: tuple[bytes, ...],
+    part_rows: int | None,
     record: Path | None,
     reopen: bool,
     keystore: Path | None,
@@ -128,7 +135,7 @@ def migrate(
 
     --safe-json and --unsigned write the transactions instead of sending them (docs/signing.md).
     """
-    to_file = Outgoing(safe_json, unsigned, payer, nonce, max_gas_price)
+    to_file = Outgoing(safe_json, unsigned, payer, nonce, max_gas_price, part_rows)
     to_file.check()
     if wants_plan + wants_finalize + reopen > 1 or (
         export_dir and (wants_finalize or reopen or to_file.wanted)
@@ -156,6 +163,7 @@ def migrate(
         gas_price_max=to_file.fee_max_wei,
         take_over=take_over,
         allow_code=allow_code,
+        part_rows=part_rows,
     )
 
 
@@ -180,12 +188,17 @@ def _replay(app: App, url: str, record: Path | None, **words: Any) -> int:
                 ("chain", result.chain_id),
                 ("record", record),
                 ("replayed", filled(result.entries, result.batches)),
+                ("in parts", _parts(result.parts)),
                 ("gas", f"{result.gas_used:,}"),
                 ("unsealed", _unsealed(result.unsealed)),
             ]
         ),
     )
     return GOOD
+
+
+def _parts(transactions: int) -> str | None:
+    return f"{counted(transactions, 'transaction')} held a part each" if transactions else None
 
 
 def _unsealed(entries: int) -> str | None:

@@ -35,6 +35,7 @@ class Outgoing:
     payer: bytes | None
     nonce: int | None
     max_gas_price: str | None
+    part_rows: int | None = None
 
     @property
     def wanted(self) -> bool:
@@ -62,7 +63,7 @@ class Outgoing:
         from token_ledger.compose import compose, unsigned_file
 
         with app.open_ledger() as ledger, ProgressReport():
-            made = compose(ledger, url, finalize=finalize)
+            made = compose(ledger, url, finalize=finalize, part_rows=self.part_rows)
             symbol, operator = ledger.token.symbol, ledger.operator
         if self.safe_json is not None:
             paths = _write_safe(self.safe_json, made.calls, made.chain_id, symbol, operator)
@@ -152,8 +153,8 @@ def sign_offline(
 ) -> None:
     """Sign what `migrate --unsigned` wrote, on a machine that has the key and no network.
 
-    Only deployments of this release's token, replay and finalize are signed; anything else in the
-    file is refused.
+    Only deployments of this release's token, replay (whole or in parts) and finalize are signed;
+    anything else in the file is refused.
     """
     from token_ledger.compose import sign_file
     from token_ledger.core.outbox import read_unsigned
