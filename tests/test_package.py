@@ -88,6 +88,7 @@ OF_THEIR_OWN_MODULE = {
     "account claim": "claim",
     "anchor": "anchor",
     "broadcast": "broadcast",
+    "check": "check",
     "demo": "demo",
     "export": "export",
     "import": "ingest",

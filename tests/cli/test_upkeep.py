@@ -44,3 +44,20 @@ def test_recalc_tells_people(book: Run, tmp_path: Path) -> None:
     assert "figure_drift: balance" in out
     assert "0x" in out
     assert "alice" not in out
+
+
+def test_check_ends_with_0_1_and_2(book: Run, tmp_path: Path) -> None:
+    """0 when every invariant holds, 1 with findings that name no account, 2 without a ledger."""
+    assert 0 == book("seal", "--sign").status
+    clean = book("check")
+    assert (0, "CLEAN") == (clean.status, clean.out.splitlines()[-1])
+    assert "entries     ok      1 entry" in clean.out
+    assert {"ok"} == {level["status"] for level in book("check", "--json").document["checks"]}
+    damage(tmp_path, "UPDATE token_accounts SET balance = zeroblob(32)")
+    ended = book("check", "--json")
+    assert 1 == ended.status
+    assert {"figure_drift", "sum_not_zero"} == {f["kind"] for f in ended.document["findings"]}
+    assert not ended.document["clean"]
+    assert "alice" not in ended.out
+    assert "2 FINDINGS" == book("check").out.splitlines()[-1]
+    assert 2 == book("check", "--db", "sqlite:///none.db").status

@@ -75,10 +75,10 @@ def flows(
         return {n: Flow(int(t), at, dated) for n, t, at, dated in connection.execute(sums)}
     found: dict[int, Flow] = {}
     rows = chosen.add_columns(_ENTRY.amount, _ENTRY.created_at, _ENTRY.timestamp).order_by(side)
-    streamed = connection.execute(rows, execution_options={"yield_per": _FETCH})
-    for number, amount, at, dated in streamed:
-        total, last_at, latest_at = found.get(number, NO_FLOW)
-        found[number] = Flow(total + amount, max(at, last_at or 0), max(dated, latest_at))
+    with connection.execute(rows, execution_options={"yield_per": _FETCH}) as streamed:
+        for number, amount, at, dated in streamed:
+            total, last_at, latest_at = found.get(number, NO_FLOW)
+            found[number] = Flow(total + amount, max(at, last_at or 0), max(dated, latest_at))
     return found
 
 
@@ -202,12 +202,12 @@ def _window_spent(page: AccountPage, number: int) -> int | None:
         .order_by(_ENTRY.entry_no.desc())
     )
     spent, stored = 0, int(row["window_spent"])
-    rows = page.connection.execute(newest, execution_options={"yield_per": _LOOKUP_SIZE})
-    for amount, created_at in rows:
-        if created_at < (row["window_start"] or 0) or spent >= stored:
-            break
-        spent += amount
-    rows.close()
+    options = {"yield_per": _LOOKUP_SIZE}
+    with page.connection.execute(newest, execution_options=options) as rows:
+        for amount, created_at in rows:
+            if created_at < (row["window_start"] or 0) or spent >= stored:
+                break
+            spent += amount
     return min(stored, spent)
 
 
