@@ -42,6 +42,9 @@ def full(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
     ledger.capture(held.id, 4, to="dave")
     ledger.mint("bob", 7, reason="award", idempotency_key="award")
     ledger.burn("bob", 2, reason="fee")
+    ledger.set_rule("publish", 2)
+    for _ in range(2):
+        ledger.award("erin", "publish")
     yield ledger
     ledger.close()
 
@@ -76,7 +79,7 @@ def test_a_good_ledger_is_clean(full: Ledger) -> None:
     assert [] == result.findings
     assert result.clean
     assert {"ok"} == {level.status for level in result.checks}
-    assert {"TKN: entries": "71 entries", "TWO: entries": "1 entry"} == {
+    assert {"TKN: entries": "73 entries", "TWO: entries": "1 entry"} == {
         level.name: level.detail for level in result.checks if "entries" in level.name
     }
     assert result.to_json() == check(full).to_json()
@@ -160,7 +163,7 @@ BROKEN: dict[str, tuple[set[str], str, Statement]] = {
         lambda _: f"UPDATE token_ledger SET created_at = 5 WHERE {AN_ENTRY}",
     ),
     "the order": (
-        {"balance_after_differs", "supply_after_differs", "time_backwards"},
+        {"balance_after_differs", "supply_after_differs", "time_backwards", "figure_drift"},
         "token_ledger",
         lambda _: "UPDATE token_ledger SET entry_no = 1000 WHERE reason = 'award'",
     ),
@@ -215,6 +218,29 @@ BROKEN: dict[str, tuple[set[str], str, Statement]] = {
         {"reversal_differs"},
         "token_reversals",
         lambda _: "UPDATE token_reversals SET reversed_entry_no = 1000",
+    ),
+    "an award": (
+        {"award_differs"},
+        "token_awards",
+        lambda ledger: (
+            f"UPDATE token_awards SET value_after = {number(ledger, 1, size=40)}"
+            " WHERE count_after = 1"
+        ),
+    ),
+    "whose award it was": (
+        {"award_differs"},
+        "token_awards",
+        lambda _: "UPDATE token_awards SET account_no = 1 WHERE count_after = 2",
+    ),
+    "an award without its entry": (
+        {"award_differs"},
+        "token_awards",
+        lambda _: "UPDATE token_awards SET entry_no = 1000 WHERE count_after = 2",
+    ),
+    "a date": (
+        {"figure_drift"},
+        "token_accounts",
+        lambda _: "UPDATE token_accounts SET latest_at = 5 WHERE account_no = 1",
     ),
     "a request": (
         {"request_differs"},
@@ -321,7 +347,10 @@ BROKEN: dict[str, tuple[set[str], str, Statement]] = {
 # Which SQLite notices by itself as well: CHECKs and references.
 BY_THE_ENGINE = {
     "an amount of nothing",
+    "the order",
+    "an entry that is gone",
     "a hold without its entry",
+    "an award without its entry",
     "a reversal without its entry",
     "a batch that is gone",
 }

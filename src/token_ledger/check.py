@@ -144,6 +144,7 @@ class _Book:
         self._level("figures", self._figures())
         self._level("holds", audit_links.check_holds(connection, token))
         self._level("reversals", audit_links.check_reversals(connection, token))
+        self._level("awards", audit_links.check_awards(connection, token))
         self._level("requests", audit_links.check_requests(connection, token))
 
     def sealed(self, contract_signers: Collection[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""What else hangs on the entries: accounts, reversals, requests, holds, sequences.
+"""What else hangs on the entries: accounts, reversals, requests, awards, holds, sequences.
 
 What `check` proves beside entries, figures and batches. Findings name addresses and entries.
 """
@@ -212,3 +212,40 @@ def check_sequences(connection: Connection) -> Iterator[Finding]:
                 f"the sequence {name} would give a number again that is taken",
                 {"last": last, "highest": highest},
             )
+
+
+def check_awards(connection: Connection, token: StoredToken) -> Iterator[Finding]:
+    """Yield awards that are no mint to their account, or whose sums are not the awards' before."""
+    award = schema.token_awards.c
+    rows = stream(
+        connection,
+        select(
+            *(award.entry_no, award.account_no, award.action),
+            *(award.count_after, award.value_after, award.total_after),
+            *(_ENTRY.id, _ENTRY.amount, _ENTRY.from_account, _ENTRY.to_account),
+        )
+        .select_from(schema.token_awards)
+        .outerjoin(schema.token_ledger, _ENTRY.entry_no == award.entry_no)
+        .where(award.token_no == token.token_no)
+        .order_by(award.entry_no),
+    )
+    mine: dict[tuple[str, int], tuple[int, int]] = {}
+    totals: dict[str, int] = {}
+    for row in rows:
+        if row.id is None:
+            details: dict[str, object] = {"token": token.symbol, "entry_no": row.entry_no}
+            yield Finding("award_differs", "an award without its entry", details)
+            continue
+        if (row.from_account, row.to_account) != (schema.SYSTEM_ACCOUNT_NO, row.account_no):
+            yield entry_finding("award_differs", "no mint to its account", token, row)
+        count, value = mine.get((row.action, row.account_no), (0, 0))
+        right = (count + 1, value + row.amount, totals.get(row.action, 0) + row.amount)
+        stored = (row.count_after, row.value_after, row.total_after)
+        if stored != right:
+            message = "its sums, by which caps are judged, are not those of the awards up to it"
+            yield entry_finding(
+                "award_differs", message, token, row, stored=str(stored), computed=str(right)
+            )
+        # Once told, gone on from what the row says.
+        mine[row.action, row.account_no] = (row.count_after, row.value_after)
+        totals[row.action] = row.total_after
