@@ -24,7 +24,7 @@ from token_ledger.core.transfers import ReplayedBatch
 from token_ledger.ledger import Connection, Ledger, batches, mirror_joins, mirror_reach
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import SealedRun
-from token_ledger.ledger.mirror_reach import BLOCK_MAX
+from token_ledger.ledger.mirror_reach import BLOCK_MAX, Reach
 
 _HEADERS_PAGE = 500
 
@@ -54,14 +54,20 @@ class Books:
         self.mirrored = mirror_reach.replayed_number(connection, contract, self.last_block)
         known = min(self.head.number, self.mirrored)
         self.end_seq = mirror_reach.end_seq(connection, self.token, known)
-        self.reach = mirror_reach.reach_of_blocks(
-            connection,
+        self.reach = self._reach(scope)
+        self.compared = min(known, self.reach.last_number)
+
+    def _reach(self, scope: Scope) -> Reach:
+        """Return what is compared one to one: all, a range of blocks, or what followed a point."""
+        if (point := self.result.point) is not None:
+            return Reach(point.next_block, BLOCK_MAX, point.batch_number + 1, self.mirrored)
+        return mirror_reach.reach_of_blocks(
+            self.connection,
             self.token,
-            contract,
+            self.contract,
             first_block=scope.from_block,
             last_block=self.last_block if scope.to_block is None else scope.to_block,
         )
-        self.compared = min(known, self.reach.last_number)
 
     def compare(self, progress: Progress) -> None:
         """Compare entries, headers and balances, and add what differs to the result."""
@@ -75,7 +81,7 @@ class Books:
             last_block=self.reach.last_block,
         )
         self.result.add(missing_in_ledger(stranger) for stranger in strangers)
-        if self.reach.whole:
+        if self.reach.last_block == BLOCK_MAX:
             orphans = mirror_reach.read_orphaned(connection, self.contract, first_seq=self.end_seq)
             self.result.add(orphaned_replay(orphan) for orphan in orphans)
         self._compare_headers()

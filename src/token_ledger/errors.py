@@ -20,6 +20,7 @@
     │   ├── TokenExistsError
     │   ├── UnknownEntryError
     │   ├── UnknownBatchError
+    │   ├── UnknownFindingError
     │   ├── UnknownRuleError        no earning rule for the action, or it is retired
     │   ├── KeyConflictError        the same idempotency key with another request
     │   ├── SystemAccountError      `system` where an ordinary account is needed, or the reverse
@@ -193,6 +194,12 @@ class UnknownRuleError(RuleError):
     """No earning rule for the action, or it is retired."""
 
     code = "unknown_rule"
+
+
+class UnknownFindingError(RuleError):
+    """No run of `reconcile` has seen this finding."""
+
+    code = "unknown_finding"
 
 
 class KeyConflictError(RuleError):

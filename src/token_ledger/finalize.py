@@ -151,7 +151,8 @@ def _check_ready(
         )
     result = reconcile(ledger, rpc_url, final=True, progress=progress)
     if not result.clean or result.unreplayed or result.unsealed:
-        kinds = ", ".join(sorted({finding.kind for finding in result.findings})) or "unreplayed"
+        found = {finding.kind for finding in (*result.findings, *result.acknowledged)}
+        kinds = ", ".join(sorted(found)) or "unreplayed"
         raise NotReadyError(
             f"books, mirror and chain do not agree at block {result.block}: {kinds}",
             hint="run `import`, then `reconcile --rpc`, which says what differs",

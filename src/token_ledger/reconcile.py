@@ -4,24 +4,29 @@
     headers ↔ BatchReplayed   and, with a node, ↔ the digests that the contract holds
     balances, supply          ↔ balanceOf and totalSupply, all at one pinned block
 
-Every difference is a `Finding` that says what it probably means; none is an error, and nothing is
-changed. What is sealed but not replayed, or not sealed at all, is counted: it is no difference.
-Findings hold addresses, hashes and amounts, never account ids.
+Every difference is a `Finding` that says what it probably means; none is an error, and neither
+books nor mirror are changed. What somebody has acknowledged stands apart. What is sealed but not
+replayed, or not sealed at all, is counted: it is no difference. Findings hold addresses, hashes and
+amounts, never account ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from token_ledger.chain.finality import final_number
+from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.logs import read_headers
 from token_ledger.chain.rpc import Rpc
 from token_ledger.compare_books import Books
 from token_ledger.compare_chain import Chain
 from token_ledger.core.comparison import ReconcileResult, Scope
 from token_ledger.core.progress import Progress, no_progress
+from token_ledger.core.transfers import BlockHeader
+from token_ledger.core.types import Finding
 from token_ledger.errors import ChainError, UsageError
-from token_ledger.ledger import Connection, Ledger, figures, mirror
+from token_ledger.ledger import Connection, Ledger, acknowledged, figures, mirror, reconciled
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet_again
 
@@ -35,35 +40,95 @@ def reconcile(
     final: bool = False,
     scope: Scope = WHOLE,
     allow_code: Collection[bytes] = (),
+    record: bool = True,
+    each: Callable[[ReconcileResult, Finding, str], None] | None = None,
     progress: Progress = no_progress,
 ) -> ReconcileResult:
     """Return how books and mirror agree and, with `rpc_url`, how the chain agrees with both.
 
     `final`: ask the chain at its finalized block, which cannot be taken back, not at its latest.
     `scope`: compare a part, or as of a block. `allow_code`: keccaks of code that the contract may
-    have, beside that of our releases. Raises ChainError where nothing was imported yet,
-    WrongChainError for another chain than the mirrored one, UsageError for a scope that the mirror
-    has not reached, RpcError.
+    have, beside that of our releases. `record`: keep the run and its findings in the database, so
+    that they have an age and can be acknowledged; without it nothing is written, as a standby
+    needs. `each` is told of every finding as it is found, however many there are, and of its state:
+    open or acknowledged. Raises ChainError where nothing was imported yet, WrongChainError for
+    another chain than the mirrored one, UsageError for a scope that the mirror has not reached,
+    RpcError.
     """
-    figures.refresh_statistics(ledger.engine)
+    if record:
+        figures.refresh_statistics(ledger.engine)
+    run = _Run(ledger, scope, allow_code, each, progress)
     if rpc_url is None:
         with ledger.read() as connection:
             contract = _imported(ledger, connection, scope, chain_id=None)
-            result = ReconcileResult(contract.address, contract.chain_id, scope=scope)
-            Books(ledger, connection, contract, result, scope).compare(progress)
-        return result
-    with meet_again(ledger, rpc_url) as (rpc, chain):
-        # Pinned before the books are read, so that what the chain does meanwhile is left out.
-        block = read_headers(rpc, [_pinned_number(rpc, scope, final=final)])[0]
-        with ledger.read() as connection:
-            contract = _imported(ledger, connection, scope, chain_id=chain.chain_id)
-            result = ReconcileResult(
-                contract.address, chain.chain_id, block.number, block.hash, scope
+            run.compare(connection, contract)
+    else:
+        with meet_again(ledger, rpc_url) as (rpc, chain):
+            # Pinned before the books are read, so that what the chain does meanwhile is left out.
+            block = read_headers(rpc, [_pinned_number(rpc, scope, final=final)])[0]
+            with ledger.read() as connection:
+                contract = _imported(ledger, connection, scope, chain_id=chain.chain_id)
+                run.compare(connection, contract, _Node(rpc, chain, block))
+    if record:
+        run.record()
+    return run.result
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    rpc: Rpc
+    chain: ChainIdentity
+    block: BlockHeader
+
+
+class _Run:
+    """One run: what it goes on from, what it compares, and what it leaves behind."""
+
+    result: ReconcileResult
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        scope: Scope,
+        allow_code: Collection[bytes],
+        each: Callable[[ReconcileResult, Finding, str], None] | None,
+        progress: Progress,
+    ) -> None:
+        self._ledger = ledger
+        self._scope = scope
+        self._allow_code = allow_code
+        self._each = each
+        self._progress = progress
+
+    def compare(
+        self, connection: Connection, contract: StoredContract, node: _Node | None = None
+    ) -> None:
+        """Compare on one snapshot of the database and, with a node, at one block."""
+        ledger = self._ledger
+        known = acknowledged.read_acknowledged(connection, ledger.token, now=ledger.now())
+        result = ReconcileResult(contract.address, contract.chain_id, scope=self._scope)
+        result.known, result.each = known, self._each
+        if self._scope.incremental:
+            point = reconciled.find_point(connection, ledger.token, contract, known)
+            result.point, result.anew = (None, point) if isinstance(point, str) else (point, None)
+        books = Books(ledger, connection, contract, result, self._scope)
+        books.compare(self._progress)
+        if result.point is not None:
+            result.add(reconciled.carried_over(connection, ledger.token, result.point, known))
+        if node is not None:
+            result.block, result.block_hash = node.block.number, node.block.hash
+            Chain(books, node.rpc, node.chain, node.block, self._allow_code).compare(self._progress)
+        self.result = result
+        self._far = reconciled.how_far(connection, ledger.token, contract, books.compared)
+
+    def record(self) -> None:
+        """Keep the run and its findings."""
+        ledger = self._ledger
+        ledger.run(
+            lambda c: reconciled.record_run(
+                c, ledger.token, self.result, self._far, now=ledger.now()
             )
-            books = Books(ledger, connection, contract, result, scope)
-            books.compare(progress)
-            Chain(books, rpc, chain, block, allow_code).compare(progress)
-    return result
+        )
 
 
 def _pinned_number(rpc: Rpc, scope: Scope, *, final: bool) -> int:

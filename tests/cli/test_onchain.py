@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 
@@ -47,6 +50,39 @@ def test_a_changed_balance_is_a_finding(book, fresh_anvil: str) -> None:
     assert 1 == ended.status
     assert ["balance_drift"] == [finding["kind"] for finding in ended.document["findings"]]
     assert "balance_drift" in book("reconcile", *rpc_words).out
+
+
+def test_a_known_finding_is_acknowledged(book, fresh_anvil: str) -> None:
+    """With reason, name and date it stands apart and the exit status is 0; withdrawn, 1 again."""
+    from token_ledger.chain.rpc import Rpc
+
+    rpc_words = ("--rpc", fresh_anvil)
+    book("seal", "--sign")
+    contract = book("migrate", *rpc_words, "--json").document["contract"]
+    address = book("account", "show", "alice", "--json").document["address"]
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_dealERC20", [address, contract, hex(10**6)])
+    book("import", *rpc_words)
+    ended = book("reconcile", *rpc_words, "--jsonl", "found.jsonl")
+    name = next(line.split()[1] for line in ended.out.splitlines() if line.startswith("  id"))
+    assert (1, 14) == (ended.status, len(name))
+    lines = Path("found.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [name] == [json.loads(line)["id"][:14] for line in lines]
+    words = ("--reason", "seed round", "--by", "Grace")
+    ended = book("finding", "acknowledge", name, *words, "--until", "2099-12-31", "--json")
+    assert (0, "acknowledged") == (ended.status, ended.document["state"])
+    ended = book("reconcile", *rpc_words)
+    assert 0 == ended.status
+    assert "acknowledged  1\nfindings      0\n" in ended.out
+    assert f"{name}  balance_drift\n    by Grace, today until 2099-12-31: seed round" in ended.out
+    assert "acknowledged" in book("finding", "list").out
+    assert 0 == book("reconcile", *rpc_words, "--incremental").status
+    assert 1 == book("finding", "acknowledge", "0x00000000", *words, "--until", "2099-01-01").status
+    assert 2 == book("finding", "acknowledge", name, *words, "--until", "tomorrow").status
+    assert "open" in book("finding", "withdraw", name, *words).out
+    assert 1 == book("reconcile", *rpc_words, "--no-record").status
+    ended = book("reconcile", *rpc_words, "--as-of", "99999", "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
 
 
 def test_verify_against_the_chain(book, fresh_anvil: str) -> None:

@@ -13,6 +13,7 @@ import click
 
 from token_ledger.cli import (
     book,
+    findings,
     history,
     holds,
     importing,
@@ -20,7 +21,6 @@ from token_ledger.cli import (
     load,
     migration,
     move,
-    onchain,
     post,
     rules,
     serve,
@@ -101,7 +101,7 @@ for _command in (
     *history.COMMANDS,
     *migration.COMMANDS,
     *importing.COMMANDS,
-    *onchain.COMMANDS,
+    *findings.COMMANDS,
     *signing.COMMANDS,
     *snapshots.COMMANDS,
     *move.COMMANDS,

@@ -64,14 +64,15 @@ class Screen:
             else:
                 print(f"{name.ljust(width)}  {value}".rstrip())  # noqa: T201
 
-    def finding(self, finding: Finding) -> None:
-        """Print a difference that a check found, with its details."""
+    def finding(self, finding: Finding, *, name: str | None = None) -> None:
+        """Print a difference that a check found, with its details and its id, if it has one."""
         self.line()
         self.line(f"{finding.kind}: {finding.message}", style="red")
+        details = {} if name is None else {"id": name}
         self.pairs(
-            (f"  {name}", _spelled(value))
-            for name, value in finding.details.items()
-            if value is not None or name not in ("block", "tx")
+            (f"  {what}", _spelled(value))
+            for what, value in (details | finding.details).items()
+            if value is not None or what not in ("block", "tx")
         )
 
     def table(

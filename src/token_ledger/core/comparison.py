@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from token_ledger.core.acknowledgement import Acknowledged
 from token_ledger.core.address import to_checksum
 from token_ledger.core.findings import finding_id
+from token_ledger.core.parse import format_timestamp
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import Finding
 from token_ledger.errors import UsageError
@@ -21,12 +23,14 @@ class Scope:
 
     `from_block`, `to_block`: the blocks, both included, whose replays and transfers are compared
     one to one. `as_of`: the block at which everything is compared, balances and supply too; what
-    came later is left out.
+    came later is left out. `incremental`: one to one only what came after the last run that left
+    nothing open, if that still stands.
     """
 
     from_block: int = 0
     to_block: int | None = None
     as_of: int | None = None
+    incremental: bool = False
 
     def __post_init__(self) -> None:
         bounds = [self.from_block, self.to_block, self.as_of]
@@ -35,6 +39,15 @@ class Scope:
             raise UsageError(
                 "the range of blocks is empty or negative", hint="0 ≤ from ≤ to ≤ as of"
             )
+        if self.incremental and (self.from_block or len(given) > 1):
+            raise UsageError(
+                "an incremental run chooses its own range", hint="name no blocks with it"
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out that was not compared before."""
+        return self.from_block == 0 and self.highest is None
 
     @property
     def highest(self) -> int | None:
@@ -43,7 +56,31 @@ class Scope:
 
     def to_json(self) -> dict[str, object]:
         """Return the scope as one JSON-ready object."""
-        return {"from_block": self.from_block, "to_block": self.to_block, "as_of": self.as_of}
+        return {
+            "from_block": self.from_block,
+            "to_block": self.to_block,
+            "as_of": self.as_of,
+            "incremental": self.incremental,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a run ended that left nothing open: what an incremental run goes on from."""
+
+    run_no: int
+    created_at: int
+    batch_number: int
+    next_block: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the point as one JSON-ready object."""
+        return {
+            "run": self.run_no,
+            "at": format_timestamp(self.created_at),
+            "batch": self.batch_number,
+            "next_block": self.next_block,
+        }
 
 
 @dataclass(slots=True)
@@ -52,7 +89,9 @@ class ReconcileResult:
 
     `matched` of `entries` (those of replayed batches) have exactly their own transfer. `block`: the
     pinned block; None where only books and mirror were compared. `unreplayed`: entries sealed but,
-    as far as the mirror knows, not replayed. `unsealed`: entries not sealed.
+    as far as the mirror knows, not replayed. `unsealed`: entries not sealed. `findings` are open,
+    `acknowledged` ones stand apart. `point`: what an incremental run went on from; `anew`: why one
+    compared everything all the same. `each`: is told of every finding and its state, kept or not.
     """
 
     contract: bytes
@@ -60,6 +99,10 @@ class ReconcileResult:
     block: int | None = None
     block_hash: bytes | None = None
     scope: Scope = Scope()
+    known: Acknowledged = field(default_factory=Acknowledged)
+    point: Point | None = None
+    anew: str | None = None
+    run_no: int | None = None
     matched: int = 0
     entries: int = 0
     headers: int = 0
@@ -68,25 +111,55 @@ class ReconcileResult:
     unsealed: int = 0
     findings: list[Finding] = field(default_factory=list)
     findings_total: int = 0
+    acknowledged: list[Finding] = field(default_factory=list)
+    acknowledged_total: int = 0
+    first_seen: dict[bytes, int] = field(default_factory=dict)
+    each: Callable[[ReconcileResult, Finding, str], None] | None = None
 
     @property
     def clean(self) -> bool:
-        """Whether nothing differs."""
+        """Whether nothing differs, acknowledged or not."""
+        return self.findings_total == 0 and self.acknowledged_total == 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing differs but what was acknowledged."""
         return self.findings_total == 0
 
     def add(self, found: Iterable[Finding]) -> None:
         """Count findings, and keep them while there is room."""
         for finding in found:
-            self.findings_total += 1
-            if len(self.findings) < FINDINGS_MAX:
-                self.findings.append(finding)
+            if self.known.by_id and self.known.covers(self.id_of(finding), finding):
+                state, kept = "acknowledged", self.acknowledged
+                self.acknowledged_total += 1
+            else:
+                state, kept = "open", self.findings
+                self.findings_total += 1
+            if len(kept) < FINDINGS_MAX:
+                kept.append(finding)
+            if self.each is not None:
+                self.each(self, finding, state)
 
     def id_of(self, finding: Finding) -> bytes:
         """Return the id of a finding of this comparison."""
         return finding_id(finding, chain_id=self.chain_id, contract=self.contract)
 
-    def to_json(self) -> dict[str, object]:
-        """Return the result as one JSON-ready object."""
+    def finding_to_json(self, finding: Finding, *, texts: bool = True) -> dict[str, object]:
+        """Return a finding with its id, its age and what was said of it.
+
+        Without `texts`, nothing that may be personal data.
+        """
+        name = self.id_of(finding)
+        document: dict[str, object] = {"id": to_hex(name), **finding.to_json()}
+        if name in self.first_seen:
+            document["first_seen"] = format_timestamp(self.first_seen[name])
+        if (word := self.known.by_id.get(name)) is not None:
+            ended = self.known.ended(name, finding)
+            document["acknowledgement"] = {**word.to_json(texts=texts), "ended": ended}
+        return document
+
+    def summary(self) -> dict[str, object]:
+        """Return everything but the findings, as one JSON-ready object."""
         return {
             "contract": to_checksum(self.contract),
             "chain_id": self.chain_id,
@@ -94,15 +167,22 @@ class ReconcileResult:
             "block": self.block,
             "block_hash": None if self.block_hash is None else to_hex(self.block_hash),
             "scope": self.scope.to_json(),
+            "since": None if self.point is None else self.point.to_json(),
+            "run": self.run_no,
             "matched": self.matched,
             "entries": self.entries,
             "headers": self.headers,
             "balances": self.balances,
             "unreplayed": self.unreplayed,
             "unsealed": self.unsealed,
-            "findings": [
-                {"id": to_hex(self.id_of(finding)), **finding.to_json()}
-                for finding in self.findings
-            ],
             "findings_total": self.findings_total,
+            "acknowledged_total": self.acknowledged_total,
+        }
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as one JSON-ready object."""
+        return {
+            **self.summary(),
+            "findings": [self.finding_to_json(finding) for finding in self.findings],
+            "acknowledged": [self.finding_to_json(finding) for finding in self.acknowledged],
         }

@@ -50,13 +50,15 @@ class Terms:
     """What a kind means and what to do about it, for people; `about` and `figures` for machines.
 
     `about`: the details that name the one thing that differs. `figures`: those that say by how
-    much; an acknowledgement holds as long as they stay the same.
+    much; an acknowledgement holds as long as they stay the same. `every_run`: an incremental run
+    looks for it everywhere as well.
     """
 
     meaning: str
     advice: str
     about: tuple[str, ...] = ("entry_id",)
     figures: tuple[str, ...] = ("ledger", "chain")
+    every_run: bool = False
 
 
 _ALTERED = "a row was altered after sealing, in the books or in the mirror"
@@ -98,6 +100,7 @@ TERMS: Mapping[str, Terms] = {
         "do not finalize; compare the account's statement with its transfers",
         about=("address",),
         figures=("difference",),
+        every_run=True,
     ),
     ACCOUNT_DRIFT: Terms(
         "an account's stored balance is not what its own last entry left: somebody changed it in "
@@ -106,35 +109,41 @@ TERMS: Mapping[str, Terms] = {
         "`ledger` says",
         about=("address",),
         figures=("difference",),
+        every_run=True,
     ),
     SUPPLY_DRIFT: Terms(
         "`totalSupply` is not the sealed one: the contract's storage was changed without a replay",
         "do not finalize; find out by whom",
         about=(),
         figures=("difference",),
+        every_run=True,
     ),
     MIRROR_BEHIND: Terms(
         "the contract holds batches that were not imported yet",
         "`import`, then `reconcile` again",
         about=(),
+        every_run=True,
     ),
     ORPHANED: Terms(
         "the chain was reorganised: it no longer has the last imported block, or a replay that was "
         "imported is on it no more",
         "`import` again, which follows the chain; `migrate` replays again what was taken back",
         about=("tx",),
+        every_run=True,
     ),
     CODE_DIFFERS: Terms(
         "the code at the contract's address is gone, or another than what was deployed: it is no "
         "contract of ours, or a later release's",
         "check chain and address; `--allow-code` names code that you vouch for",
         about=(),
+        every_run=True,
     ),
     UNKNOWN_CONTRACT: Terms(
         "the contract is another token's, or it stands at a batch that the ledger does not hold",
         "is it the right chain and the right copy of the database? A staging copy may have "
         "replayed there",
         about=(),
+        every_run=True,
     ),
 }
 KINDS = frozenset(TERMS)

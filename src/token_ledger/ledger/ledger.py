@@ -23,6 +23,7 @@ from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.ledger import accounts, identity, posting, tokens
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.accounts import Account
+from token_ledger.ledger.acknowledging import Acknowledging
 from token_ledger.ledger.controls import Controls
 from token_ledger.ledger.earning import Earning
 from token_ledger.ledger.holding import Holding
@@ -43,7 +44,7 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class Ledger(Controls, Earning, Holding, Questions, Upkeep, Ways):
+class Ledger(Acknowledging, Controls, Earning, Holding, Questions, Upkeep, Ways):
     """An open ledger, and the token that its methods speak of."""
 
     def __init__(

@@ -36,11 +36,6 @@ class Reach:
     first_number: int
     last_number: int
 
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is left out."""
-        return self.first_block == 0 and self.last_block == BLOCK_MAX
-
 
 def replayed_number(connection: Connection, contract: StoredContract, last_block: int) -> int:
     """Return the number of the last batch that the mirror saw replayed up to a block, or 0."""

@@ -119,3 +119,51 @@ token_imports = Table(  # which log an imported entry is
     Column("tx_hash", Hash32(), nullable=False),
     Column("broken", Text),  # the code of the rule that it would have broken
 )
+
+reconcile_runs = Table(
+    "reconcile_runs",
+    metadata,
+    Column("run_no", BigInteger, primary_key=True),
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), nullable=False),
+    Column("chain_id", BigInteger, nullable=False),
+    Column("contract", Address(), nullable=False),
+    Column("whole", Boolean(create_constraint=False), nullable=False),  # nothing was left out
+    Column("block_number", BigInteger),  # the pinned block; NULL where no node was asked
+    Column("block_hash", Hash32()),
+    Column("batch_number", BigInteger, nullable=False),  # compared up to
+    Column("batch_digest", Hash32()),
+    Column("next_block", BigInteger, nullable=False),  # of the mirror, compared up to below it
+    Column("last_block_hash", Hash32()),
+    Column("matched", BigInteger, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("open_findings", BigInteger, nullable=False),
+    Column("acknowledged_findings", BigInteger, nullable=False),
+    Column("acknowledgement_no", BigInteger, nullable=False),  # the last one that was regarded
+    Column("created_at", BigInteger, nullable=False),
+)
+
+reconcile_findings = Table(
+    "reconcile_findings",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("finding_id", Hash32(), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("figures", Hash32(), nullable=False),
+    Column("document", Text, nullable=False),  # JSON: the finding as it was last seen
+    Column("first_seen_at", BigInteger, nullable=False),
+    Column("last_seen_at", BigInteger, nullable=False),
+    Column("run_no", BigInteger, ForeignKey("reconcile_runs.run_no"), nullable=False),
+)
+
+reconcile_acknowledgements = Table(
+    "reconcile_acknowledgements",
+    metadata,
+    Column("acknowledgement_no", BigInteger, primary_key=True),
+    Column("token_no", Integer, ForeignKey("reconcile_findings.token_no"), nullable=False),
+    Column("finding_id", Hash32(), nullable=False),
+    Column("figures", Hash32()),  # NULL, as `until`: a withdrawal
+    Column("reason", Text),  # NULL: erased, as is `acknowledged_by`
+    Column("acknowledged_by", Text),
+    Column("until", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+)

@@ -29,6 +29,8 @@ UPDATED: dict[str, tuple[str, ...]] = {
     "chain_cursors": ("next_block", "last_block_hash", "updated_at"),
     "chain_transfers": ("seq", "bridge"),
     "chain_blocks": ("orphaned_at",),
+    "reconcile_findings": ("figures", "document", "last_seen_at", "run_no"),
+    "reconcile_acknowledgements": ("reason", "acknowledged_by"),  # to erase them
 }
 """What an application changes in place: balances, which entries explain, and the chain's mirror."""
 
