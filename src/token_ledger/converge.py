@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 
 from token_ledger.chain.crew import Crew
 from token_ledger.chain.endpoints import Nodes
+from token_ledger.chain.finality import CONFIRMATIONS
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.logs import LogReader, Wanted
 from token_ledger.chain.verified import VerifyingReader
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import BlockHeader, ChainRange
+from token_ledger.enter import EnterResult, enter
 from token_ledger.errors import ChainError, DisagreementError, ForkedError, RpcError, UsageError
 from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks
 from token_ledger.ledger.mirror import StoredContract
@@ -52,6 +54,8 @@ class Tally:
     transfers: int = 0
     batches: int = 0
     skipped: int = 0
+    unindexed: int = 0
+    entered: EnterResult | None = None
     first: int | None = None
     next_block: int = 0
 
@@ -90,7 +94,9 @@ class Importer:
         )
 
     def converge(self, from_block: int | None = None) -> None:
-        """Bring the mirror up to the nodes' head; `tallies` tells what that took.
+        """Bring the mirror up to the nodes' head, and the books of tokens that live there.
+
+        `tallies` tells what that took.
 
         Raises ChainError for a reorganisation deeper than the window, StoppedError, RpcError.
         """
@@ -100,6 +106,7 @@ class Importer:
                 if fork := self.find_fork():
                     self.orphaned += self._take_back(fork).transfers
                 self._catch_up(from_block)
+                self._enter()
             except ForkedError as error:
                 told = error
                 time.sleep(_PAUSE_S * round_)
@@ -201,7 +208,24 @@ class Importer:
             tally.transfers += len(part.transfers)
             tally.batches += len(part.batches)
             tally.skipped += part.skipped
+            tally.unindexed += part.transfers.unindexed
             tally.next_block = part.to_block + 1
+
+    def _enter(self) -> None:
+        """Make entries of what is final, where a contract is the home of its token."""
+        for contract in self.contracts:
+            entered = enter(
+                self.ledger,
+                self.nodes,
+                contract,
+                confirmations=max(CONFIRMATIONS, self.window),
+                progress=self.progress,
+            )
+            tally = self.tallies[contract.contract_no]
+            if tally.entered is None or entered is None:
+                tally.entered = entered
+            else:
+                tally.entered.add(entered)
 
     # --- reorganisations
 
@@ -272,9 +296,10 @@ class Importer:
                     hint="leave --from-block away to go on",
                 )
             return cursor.next_block
+        left_out = "transfers" if contract.adopted else "replays"
         if from_block is not None and ours and from_block > begin:
             raise UsageError(
-                f"--from-block {from_block} would leave out replays: "
+                f"--from-block {from_block} would leave out {left_out}: "
                 f"the contract is of block {begin}",
                 hint="leave --from-block away",
             )

@@ -25,7 +25,7 @@ from token_ledger.errors import (
     RevertedError,
     SigningKeyError,
 )
-from token_ledger.ledger import Connection, Ledger, batches, cutover, mirror
+from token_ledger.ledger import Connection, Ledger, batches, cutover, imports, mirror
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet_again
 from token_ledger.reconcile import reconcile
@@ -215,8 +215,7 @@ def _settle(
             final = False
         _record(ledger, final=final)
     with ledger.read() as connection:
-        stranded = batches.count_unsealed(connection, ledger.token)
-        stranded += batches.head(connection, ledger.token).next_seq - state.next_seq
+        stranded = imports.count_left_behind(connection, ledger.token, state.head_number)
     return FinalizeResult(
         contract=contract.address,
         chain_id=contract.chain_id,

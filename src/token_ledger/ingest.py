@@ -1,9 +1,9 @@
 """Import: what a chain says of an ERC-20, into the mirror's tables.
 
 Killed at any instant it goes on where it stopped, a second run adds nothing, and a reorganisation
-is followed; the loop itself is `converge`.
-Works for any ERC-20. Writes no entry: the books and the mirror meet only in `reconcile`. (The verb
-is `import`, which Python keeps for itself.)
+is followed; the loop itself is `converge`. Works for any ERC-20. Of a token that lives on the chain
+`enter` then brings what is final into the books. (The verb is `import`, which Python keeps for
+itself.)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from token_ledger.converge import CONCURRENCY, WINDOW, Importer, StoppedError
 from token_ledger.core.address import to_checksum
 from token_ledger.core.hashing import keccak
 from token_ledger.core.progress import Progress, no_progress
+from token_ledger.enter import EnterResult
 from token_ledger.errors import ForeignContractError, UsageError
 from token_ledger.ledger import Ledger, StoredToken, batches, mirror
 from token_ledger.ledger.mirror import StoredContract
@@ -36,8 +37,10 @@ CONCURRENCY_MAX = 64
 class IngestResult:
     """What this run added: transfers of the blocks from `from_block` to `to_block`, both included.
 
-    `skipped` counts Transfer logs that are no ERC-20 transfers, `orphaned` the transfers, of all
-    contracts of the chain, that reorganisations took back. Nothing new: to_block < from_block.
+    `skipped` counts Transfer logs that are no ERC-20 transfers, `unindexed` those of them that say
+    their sides elsewhere than ERC-20 does, `orphaned` the transfers, of all contracts of the chain,
+    that reorganisations took back. Nothing new: to_block < from_block. `entered`: what became
+    entries, where the token lives on the chain.
     """
 
     contract: bytes
@@ -48,6 +51,8 @@ class IngestResult:
     from_block: int
     to_block: int
     orphaned: int = 0
+    unindexed: int = 0
+    entered: EnterResult | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the result as one JSON-ready object."""
@@ -57,9 +62,11 @@ class IngestResult:
             "transfers": self.transfers,
             "batches": self.batches,
             "skipped": self.skipped,
+            "unindexed": self.unindexed,
             "orphaned": self.orphaned,
             "from_block": self.from_block,
             "to_block": self.to_block,
+            "entered": None if self.entered is None else self.entered.to_json(),
         }
 
 
@@ -90,7 +97,10 @@ def ingest(
     from_block: int | None = None,
     **how: Unpack[How],
 ) -> IngestResult:
-    """Import the Transfer logs of a contract up to the latest block.
+    """Import the Transfer logs of a contract up to the latest block, into the mirror.
+
+    Where the contract is a token's that lives on the chain (cut over, or made with `--on-chain`),
+    its final transfers then become entries of the books.
 
     `rpc_url`: the node, or several of one chain: when one fails the next is asked. `contract`: any
     ERC-20; by default the selected token's own. `from_block`: where to begin a first import; by
@@ -172,6 +182,8 @@ def results_of(importer: Importer) -> list[IngestResult]:
                 from_block=tally.first or 0,
                 to_block=tally.next_block - 1,
                 orphaned=importer.orphaned,
+                unindexed=tally.unindexed,
+                entered=tally.entered,
             )
         )
     return results

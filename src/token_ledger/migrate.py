@@ -28,9 +28,11 @@ from token_ledger.errors import (
     ChainError,
     ForeignContractError,
     RevertedError,
+    TokenFinalizedError,
     UnknownBatchError,
 )
-from token_ledger.ledger import Ledger, batches, mirror
+from token_ledger.ledger import Ledger, StoredToken, batches, imports, mirror
+from token_ledger.ledger.homes import Home
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet
 from token_ledger.replayable import Replayable
@@ -91,13 +93,17 @@ def migrate(
     so does each of more rows than this, in parts of so many. Two operators at once are fine: each
     goes on where the chain stands, and what both sent is executed once. Raises UnknownBatchError
     while nothing is sealed, SigningKeyError for batches that the contract's sealer has not signed,
-    CanonicalChainError for a second chain, ForeignContractError for a contract that is not this
-    ledger's or holds another history, RevertedError with the contract's reason.
+    CanonicalChainError for a second chain, TokenFinalizedError for a token that was always on one,
+    ForeignContractError for a contract that is not this ledger's or holds another history,
+    RevertedError with the contract's reason.
     """
     token = ledger.token
     with ledger.read() as connection:
         head = batches.head(connection, token)
         unsealed = batches.count_unsealed(connection, token)
+        home = imports.read_followed(connection, token)
+    if home is not None:
+        return _nothing_to_do(token, home)
     if head.number == 0:
         raise UnknownBatchError(
             f"nothing of {token.symbol} is sealed", hint="run `seal --sign` first"
@@ -121,6 +127,16 @@ def migrate(
         source = Replayable(ledger, head.number, export_dir)
         migration = _Migration(ledger, rpc, chain, sender, source, allow_code=allow_code)
         return migration.run(unsealed=unsealed, part_rows=part_rows, progress=progress)
+
+
+def _nothing_to_do(token: StoredToken, home: Home) -> MigrateResult:
+    """Return what migrating does where the chain leads: batches since then are for audit alone."""
+    if home.replayed_number == 0:
+        raise TokenFinalizedError(
+            f"{token.symbol} was always on chain {home.chain_id}: there is nothing to migrate",
+            hint="`import` brings its transfers into the books",
+        )
+    return MigrateResult(home.address, home.chain_id, 0, 0, 0, 0, unsealed=0)
 
 
 class _Migration:

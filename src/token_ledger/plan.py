@@ -28,7 +28,15 @@ from token_ledger.core.forecast import BatchForecast, BatchOutline, GasPrice, To
 from token_ledger.core.gas import CALLDATA_MAX, GAS_MAX
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.core.types import ZERO_ADDRESS
-from token_ledger.ledger import Connection, Ledger, StoredToken, batches, mirror_joins, sealing
+from token_ledger.ledger import (
+    Connection,
+    Ledger,
+    StoredToken,
+    batches,
+    imports,
+    mirror_joins,
+    sealing,
+)
 from token_ledger.ledger.batches import Head
 from token_ledger.ledger.sealing import UnsealedEntry
 from token_ledger.seal import plan_batch
@@ -203,6 +211,12 @@ def plan(
     token = ledger.token
     made = Plan(token.symbol, contracts.token_address(token, ledger.operator))
     made.prices = tuple(gas_prices) or forecast.PRICES
+    with ledger.read() as connection:
+        home = imports.read_followed(connection, token)
+    if home is not None:  # the chain leads: nothing will be replayed any more
+        made.contract, made.chain_id, made.after = home.address, home.chain_id, home.replayed_number
+        made.deployed = made.finalized = True
+        return made
     if rpc_url is not None:
         _ask(made, rpc_url, own_price=not gas_prices)
     salt, operator = token.uid, ledger.operator

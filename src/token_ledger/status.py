@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from token_ledger.core.address import to_checksum
 from token_ledger.core.parse import format_amount
 from token_ledger.core.strict import to_hex
-from token_ledger.ledger import Ledger, batches, figures, queries
+from token_ledger.ledger import Ledger, batches, figures, homes, queries
 from token_ledger.ledger.batches import Head
+from token_ledger.ledger.homes import Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Status:
 
     `unreplayed` counts sealed batches that the mirror has not seen on the token's newest contract
     whose head is the ledger's own.
+    `home`: where the token lives, once that is a chain; batches since then are not to be replayed.
     `drift` is the sum of all balances less the total supply: anything but 0 is an alarm.
     """
 
@@ -55,6 +57,7 @@ class Status:
     chains: tuple[ChainHead, ...]
     total_supply: int
     drift: int
+    home: Home | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the status as one JSON-ready object, amounts in human units."""
@@ -74,7 +77,17 @@ class Status:
             },
             "total_supply": format_amount(self.total_supply, decimals=self.decimals),
             "drift": format_amount(self.drift, decimals=self.decimals),
+            "home": None if self.home is None else _home_json(self.home),
         }
+
+
+def _home_json(home: Home) -> dict[str, object]:
+    return {
+        "chain_id": home.chain_id,
+        "contract": to_checksum(home.address),
+        "next_block": home.next_block,
+        "stopped": home.stopped is not None,
+    }
 
 
 def status(ledger: Ledger) -> Status:
@@ -94,6 +107,8 @@ def status(ledger: Ledger) -> Status:
             for chain_id, address, number, digest in figures.mirrored_heads(connection, token)
         )
         own = [chain.number for chain in chains if chain.ours]
+        home = homes.read_home(connection, token)
+        replayable = head.number if home is None else home.replayed_number
         return Status(
             symbol=token.symbol,
             decimals=token.decimals,
@@ -104,9 +119,10 @@ def status(ledger: Ledger) -> Status:
             unsealed=batches.count_unsealed(connection, token),
             batches=head.number,
             unsigned=batches.count_unsigned(connection, token),
-            unreplayed=head.number - (own[-1] if own else 0),
+            unreplayed=replayable - (own[-1] if own else 0),
             head=head,
             chains=chains,
             total_supply=supply,
             drift=figures.sum_balances(connection, token) - supply,
+            home=home,
         )

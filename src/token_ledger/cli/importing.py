@@ -18,6 +18,7 @@ from token_ledger.cli.app import (
     pass_app,
     rpcs_option,
 )
+from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
 from token_ledger.core.address import to_checksum
@@ -25,9 +26,13 @@ from token_ledger.core.counting import counted
 from token_ledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from token_ledger.core.types import Finding
+    from token_ledger.enter import EnterResult
     from token_ledger.follow import Bell, News
     from token_ledger.ingest import How, IngestResult
     from token_ledger.ledger import Ledger
+
+FINDINGS_SHOWN_MAX = 20
 
 
 @click.command("import", cls=LedgerCommand)
@@ -91,8 +96,12 @@ def ingest(
     poll_s: float | None,
     verify: str | None,
     trust_block: bytes | None,
-) -> None:
+) -> int:
     """Index contracts' Transfer logs, from where the last run stopped.
+
+    Of a token that lives on the chain (after `migrate --finalize`, or made with `token create
+    --on-chain`) what is final then becomes entries, with accounts for addresses that are new. The
+    exit status is 1 where that has findings.
 
     A reorganisation is followed: transfers of blocks that the chain no longer has are taken back
     and kept as orphans. One deeper than the window stops the import and changes nothing.
@@ -126,6 +135,7 @@ def ingest(
             nodes = [url for url in urls if not is_websocket(url)]
             results = ingest_several(ledger, nodes, contracts=wanted, from_block=from_block, **how)
     app.answer(_document(results), lambda screen: _show(screen, results))
+    return FINDINGS if any(_findings(result) for result in results) else GOOD
 
 
 def _follow(
@@ -200,10 +210,40 @@ def _show(screen: Screen, results: list[IngestResult]) -> None:
                 ("blocks", blocks),
                 ("transfers", result.transfers),
                 ("replays", result.batches),
-                ("skipped", result.skipped or None),
+                ("skipped", _skipped(result.skipped, result.unindexed)),
                 ("orphaned", result.orphaned or None),
+                *_entered(result.entered),
             ]
         )
+        found = _findings(result)
+        for finding in found[:FINDINGS_SHOWN_MAX]:
+            screen.finding(finding)
+        if len(found) > FINDINGS_SHOWN_MAX:
+            screen.line(f"and {len(found) - FINDINGS_SHOWN_MAX} more: --json has them all")
+
+
+def _findings(result: IngestResult) -> list[Finding]:
+    return [] if result.entered is None else result.entered.findings
+
+
+def _skipped(skipped: int, unindexed: int) -> str | None:
+    if not skipped:
+        return None
+    odd = f", {unindexed} not indexed: balances cannot be followed" if unindexed else ""
+    return f"{counted(skipped, 'log')} of other standards{odd}"
+
+
+def _entered(entered: EnterResult | None) -> list[tuple[str, object]]:
+    """Return what is told of a token that lives on the chain."""
+    if entered is None:
+        return []
+    return [
+        ("entries", f"{entered.entries}, up to block {entered.next_block - 1}"),
+        ("accounts made", entered.accounts or None),
+        ("moved nothing", entered.unmoved or None),
+        ("not final yet", entered.waiting or None),
+        ("findings", len(entered.findings) or None),
+    ]
 
 
 COMMANDS = (ingest,)

@@ -177,6 +177,14 @@ def status(app: App, /) -> int:
     return GOOD if sound else FINDINGS
 
 
+def _home(found: Status) -> str | None:
+    home = found.home
+    if home is None:
+        return None
+    stopped = ", and cannot go on: see import" if home.stopped else ""
+    return f"chain {home.chain_id}: entries of the blocks below {home.next_block}{stopped}"
+
+
 def _show_status(screen: Screen, found: Status) -> None:
     def human(value: int) -> str:
         return f"{format_amount(value, decimals=found.decimals)} {found.symbol}"
@@ -188,6 +196,7 @@ def _show_status(screen: Screen, found: Status) -> None:
             ("entries", f"{found.entries}, {found.unsealed} not sealed"),
             ("batches", f"{found.batches}, {found.unsigned} not signed"),
             ("not replayed", counted(found.unreplayed, "batch")),
+            ("lives on", _home(found)),
             ("head", f"{found.head.number} {to_hex(found.head.digest)}"),
             ("operator", to_checksum(found.operator)),
             ("token uid", to_hex(found.token_uid)),

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from token_ledger.cli.app import App, LedgerGroup, pass_app
+from token_ledger.cli.app import ADDRESS, App, LedgerGroup, need_rpc, pass_app, rpc_option
 from token_ledger.core.parse import format_amount
 from token_ledger.core.strict import to_hex
+from token_ledger.errors import UsageError
 
 if TYPE_CHECKING:
     from token_ledger.ledger import StoredToken
@@ -20,18 +21,60 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--symbol", metavar="S", required=True, help="At most 31 bytes, as in RSC.")
-@click.option("--name", metavar="N", required=True, help="At most 31 bytes.")
-@click.option("--decimals", metavar="D", type=int, required=True, help="0 to 77; 18 is usual.")
+@click.option("--symbol", metavar="S", help="At most 31 bytes, as in RSC.")
+@click.option("--name", metavar="N", help="At most 31 bytes.")
+@click.option("--decimals", metavar="D", type=int, help="0 to 77; 18 is usual.")
 @click.option("--max-supply", metavar="A", help="The supply's ceiling, in whole tokens.")
+@click.option(
+    "--on-chain",
+    "contract",
+    type=ADDRESS,
+    metavar="0x…",
+    help="An ERC-20 that is on a chain already: `import` makes entries of its transfers.",
+)
+@click.option("--from-block", type=int, metavar="N", help="With --on-chain: where its logs begin.")
+@rpc_option
 @pass_app
 def token_create(
-    app: App, /, *, symbol: str, name: str, decimals: int, max_supply: str | None
+    app: App,
+    /,
+    *,
+    symbol: str | None,
+    name: str | None,
+    decimals: int | None,
+    max_supply: str | None,
+    contract: bytes | None,
+    from_block: int | None,
+    rpc_url: str | None,
 ) -> None:
-    """Make one more token. Every command then needs --token, or TOKEN_LEDGER_TOKEN."""
+    """Make one more token. Every command then needs --token, or TOKEN_LEDGER_TOKEN.
+
+    Of a token --on-chain the contract says symbol, name and decimals itself. The chain moves it,
+    never the application: its books are what `import` brings.
+    """
     app.token = None  # one that is meant elsewhere
+    if contract is None and (symbol is None or name is None or decimals is None):
+        raise UsageError("a token has a symbol, a name and decimals", hint="give all three")
+    if contract is None and from_block is not None:
+        raise UsageError("--from-block goes with --on-chain")
+    if contract is not None and max_supply is not None:
+        raise UsageError("the chain issues a token --on-chain", hint="leave --max-supply away")
     with app.open_ledger() as ledger:
-        made = ledger.create_token(symbol, name, decimals, max_supply)
+        if contract is None:
+            assert symbol is not None and name is not None and decimals is not None
+            made = ledger.create_token(symbol, name, decimals, max_supply)
+        else:
+            from token_ledger.adopt import adopt
+
+            made = adopt(
+                ledger,
+                need_rpc(rpc_url),
+                contract,
+                symbol=symbol,
+                name=name,
+                decimals=decimals,
+                from_block=from_block,
+            )
     document = _token_json(made)
     app.answer(
         document,

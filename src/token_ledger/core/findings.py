@@ -43,6 +43,16 @@ CODE_DIFFERS = "code_differs"
 """The code at the contract's address is not the one that was deployed, or is gone."""
 UNKNOWN_CONTRACT = "unknown_contract"
 """The contract is another token's, or holds another history than this ledger's."""
+RULE_BROKEN = "rule_broken"
+"""An entry imported from the chain did what a rule of the ledger would have refused."""
+ENTRY_STOPPED = "entry_stopped"
+"""A transfer of the chain takes more than its sender's entries left: the books stop before it."""
+BRIDGE_MINT = "bridge_mint"
+"""A bridge minted while the ledger issues the token: no issuance, and no entry."""
+BRIDGE_BURN = "bridge_burn"
+"""A bridge burned while the ledger issues the token: no entry."""
+HOLD_UNCOVERED = "hold_uncovered"
+"""Holds claim more than their escrow account has: the chain moved it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +83,8 @@ TERMS: Mapping[str, Terms] = {
         "import from another node, into a copy of the database made before",
     ),
     MISSING_IN_LEDGER: Terms(
-        "a transfer that no entry explains: entries were deleted, another copy of the ledger "
-        "replayed, or the token was cut over and holders use it",
+        "a transfer that no entry explains: entries were deleted, or another copy of the ledger "
+        "replayed",
         "compare with an export or a backup",
         about=("tx", "log_index"),
     ),
@@ -95,8 +105,8 @@ TERMS: Mapping[str, Terms] = {
         about=("batch", "aspect"),
     ),
     BALANCE_DRIFT: Terms(
-        "an address holds something else than the replayed entries left: storage was changed "
-        "without a log, an entry was altered, or the token was cut over and holders use it",
+        "an address holds something else than the entries left: storage was changed without a log, "
+        "or an entry was altered",
         "do not finalize; compare the account's statement with its transfers",
         about=("address",),
         figures=("difference",),
@@ -112,7 +122,8 @@ TERMS: Mapping[str, Terms] = {
         every_run=True,
     ),
     SUPPLY_DRIFT: Terms(
-        "`totalSupply` is not the sealed one: the contract's storage was changed without a replay",
+        "`totalSupply` is not what the entries left: the contract's storage was changed without a "
+        "log",
         "do not finalize; find out by whom",
         about=(),
         figures=("difference",),
@@ -144,6 +155,36 @@ TERMS: Mapping[str, Terms] = {
         "replayed there",
         about=(),
         every_run=True,
+    ),
+    RULE_BROKEN: Terms(
+        "an entry that was imported moved what a rule of the ledger would have refused: it came "
+        "from a frozen account, passed a limit or the token's maximum",
+        "the chain decides; should the rule be the contract's, or no rule any more?",
+        figures=("rule",),
+    ),
+    ENTRY_STOPPED: Terms(
+        "a transfer of the chain takes more than its sender's transfers left it: a fee on "
+        "transfers, rebasing, a supply that was there without an event, or an import that began "
+        "too late; entries stop before its block, the mirror goes on",
+        "the books cannot follow such a token: use the mirror, and `balanceOf`",
+        about=("tx", "log_index"),
+        figures=("held",),
+    ),
+    BRIDGE_MINT: Terms(
+        "a bridge minted while the ledger issues the token: no issuance, and no entry",
+        "find out who lets a bridge in before the cut-over",
+        about=("tx", "log_index"),
+    ),
+    BRIDGE_BURN: Terms(
+        "a bridge burned while the ledger issues the token: no entry",
+        "find out who lets a bridge in before the cut-over",
+        about=("tx", "log_index"),
+    ),
+    HOLD_UNCOVERED: Terms(
+        "holds claim more than their escrow account has: the chain moved money out of its vault",
+        "whoever operates the vault did it; the holds are worth what the vault holds",
+        about=("address",),
+        figures=("claimed", "ledger"),
     ),
 }
 KINDS = frozenset(TERMS)

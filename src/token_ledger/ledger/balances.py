@@ -28,12 +28,14 @@ class Waived(NamedTuple):
     holding: bool = False
     """The most that the payee may hold."""
     closed: bool = False
+    supply: bool = False
+    """The token's maximum: what the chain mints is there."""
 
 
 NOTHING = Waived()
 RELEASE = Waived(spending=True, holding=True)
 REVERSAL = Waived(spending=True)
-IMPORTED = Waived(spending=True, holding=True, closed=True)
+IMPORTED = Waived(spending=True, holding=True, closed=True, supply=True)
 
 
 class LockedAccount:

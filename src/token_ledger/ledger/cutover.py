@@ -162,14 +162,15 @@ def refusal(connection: Connection, token: StoredToken, closing_at: int) -> Toke
     """Return the error that tells an application what to call instead of the ledger."""
     contracts = mirror_schema.chain_contracts.c
     row = connection.execute(
-        select(contracts.address, contracts.chain_id)
+        select(contracts.address, contracts.chain_id, contracts.adopted)
         .where(contracts.token_no == token.token_no)
         .order_by(contracts.contract_no.desc())
         .limit(1)
     ).first()
     where = "its contract" if row is None else f"{to_checksum(row.address)} on chain {row.chain_id}"
+    left = "lives on the chain since" if row and row.adopted else "left the ledger at"
     return TokenFinalizedError(
-        f"{token.symbol} left the ledger at {format_timestamp(closing_at)}: it takes no entries",
+        f"{token.symbol} {left} {format_timestamp(closing_at)}: it takes no entries",
         hint=f"call transfer(address,uint256) of {where}, as the holder (a vault's owner: through "
         "the vault's execute); `import` brings it back into the books",
     )

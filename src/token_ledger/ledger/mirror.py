@@ -162,6 +162,44 @@ def record_contract(
     return contract
 
 
+def adopt_contract(
+    connection: Connection,
+    token: StoredToken,
+    *,
+    chain_id: int,
+    address: bytes,
+    block_number: int,
+    code_hash: bytes,
+    implementation: bytes | None,
+    now: int,
+) -> StoredContract:
+    """Remember that a contract is a token's which was always there. Returns it."""
+    record_contract(
+        connection,
+        chain_id=chain_id,
+        address=address,
+        token=token,
+        block_number=block_number,
+        tx_hash=None,
+        code_hash=code_hash,
+        now=now,
+    )
+    contracts = chain_contracts.c
+    connection.execute(
+        update(chain_contracts)
+        .where(contracts.chain_id == chain_id, contracts.address == address)
+        .values(
+            token_no=token.token_no,
+            adopted=True,
+            code_hash=code_hash,
+            implementation=implementation,
+        )
+    )
+    found = find_contract(connection, chain_id, address)
+    assert found is not None, "it was just recorded"
+    return found
+
+
 def complete_contract(
     connection: Connection,
     *,

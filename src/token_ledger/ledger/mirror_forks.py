@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, and_, delete, func, select, text, update
 
 from token_ledger.core.transfers import BlockHeader
+from token_ledger.errors import ChainError
 from token_ledger.ledger.mirror_schema import (
     chain_batches,
     chain_blocks,
     chain_contracts,
     chain_cursors,
     chain_transfers,
+    token_homes,
 )
 
 _MOVED = (
@@ -67,11 +69,32 @@ def contradicts(connection: Connection, chain_id: int, headers: list[BlockHeader
     return any(said.get(block.number, block.hash) != block.hash for block in known)
 
 
+def entered_up_to(connection: Connection, chain_id: int) -> int:
+    """Return the block of a chain below which transfers of some token are entries; 0 for none."""
+    homes, contracts = token_homes.c, chain_contracts.c
+    same = and_(contracts.chain_id == homes.chain_id, contracts.address == homes.address)
+    found = connection.execute(
+        select(func.max(homes.next_block))
+        .join(chain_contracts, same)
+        .where(homes.chain_id == chain_id)
+    ).scalar()
+    return found or 0
+
+
 def take_back(connection: Connection, chain_id: int, fork: BlockHeader, *, now: int) -> TakenBack:
     """Undo every block above `fork`, which the chain still has, for all contracts of the chain.
 
-    Headers are marked, transfers kept as orphans; cursors go back behind the fork.
+    Headers are marked, transfers kept as orphans; cursors go back behind the fork. Raises
+    ChainError where the books hold entries of such a block, which was final then.
     """
+    entered = entered_up_to(connection, chain_id)
+    if entered > fork.number + 1:
+        raise ChainError(
+            f"chain {chain_id} took back its blocks above {fork.number}, and those below {entered} "
+            "were final: their transfers are entries",
+            hint="nothing was changed; ask another node. If the chain did take them back, only a "
+            "database from before can follow it",
+        )
     ours = select(chain_contracts.c.contract_no).where(chain_contracts.c.chain_id == chain_id)
     connection.execute(ours.order_by(chain_contracts.c.contract_no).with_for_update())
     moved = connection.execute(

@@ -166,14 +166,15 @@ def read_transfers(
         .where(transfers.seq.between(run.first_seq, run.first_seq + run.count - 1))
         .order_by(transfers.seq, transfers.block_number, transfers.log_index)
     )
-    return [_mirrored(row) for row in rows]
+    return [mirrored(row) for row in rows]
 
 
 def _transfers(contract: StoredContract) -> Select[Any]:
     return select(chain_transfers).where(chain_transfers.c.contract_no == contract.contract_no)
 
 
-def _mirrored(row: Row[Any]) -> MirroredTransfer:
+def mirrored(row: Row[Any]) -> MirroredTransfer:
+    """Return a row of the mirror's transfers."""
     transfer = Transfer(
         block_number=row.block_number,
         block_hash=row.block_hash,
@@ -218,7 +219,7 @@ def read_strangers(
             .limit(_PAGE)
         ).all()
         for row in page:
-            yield _mirrored(row)
+            yield mirrored(row)
         if len(page) < _PAGE:
             return
         after = (page[-1].block_number, page[-1].log_index)

@@ -246,7 +246,7 @@ class Poster:
             most = self._store.balance_max
             payee.check_receive(value, self._token, most=most, waived=waived)
         if from_no == SYSTEM_ACCOUNT_NO:
-            supply_after = self._supply.mint(value)
+            supply_after = self._supply.mint(value, capped=not waived.supply)
         else:
             payer = self.accounts[from_no]
             from_after = payer.pay(value, self._token, now=self._latest, waived=waived)

@@ -6,6 +6,7 @@ Locked after the accounts and before the entry numbers, so that its order is tha
 from __future__ import annotations
 
 from token_ledger.core.parse import format_amount
+from token_ledger.core.types import UINT256_MAX
 from token_ledger.errors import SupplyExceededError
 from token_ledger.ledger.store import Store, SupplyFigures
 from token_ledger.ledger.tokens import StoredToken
@@ -31,9 +32,9 @@ class LockedSupply:
             self.total, self.minted, self.burned, self.credit = store.lock_supply()
             self.locked = True
 
-    def check_mint(self, value: int) -> None:
+    def check_mint(self, value: int, *, capped: bool = True) -> None:
         """Raise SupplyExceededError unless so much may be minted."""
-        ceiling = self._token.max_supply
+        ceiling = self._token.max_supply if capped else UINT256_MAX
         if self.total + value > ceiling:
             decimals = self._token.decimals
             raise SupplyExceededError(
@@ -43,10 +44,13 @@ class LockedSupply:
                 hint=f"{format_amount(ceiling - self.total, decimals=decimals)} can be minted",
             )
 
-    def mint(self, value: int) -> int:
-        """Issue a value; return the supply after it. Raises SupplyExceededError."""
+    def mint(self, value: int, *, capped: bool = True) -> int:
+        """Issue a value; return the supply after it. Raises SupplyExceededError.
+
+        `capped`: below the token's maximum, and not only below what a uint256 counts.
+        """
         assert self.locked, "whoever mints has locked the supply"
-        self.check_mint(value)
+        self.check_mint(value, capped=capped)
         self.total += value
         self.minted += value
         self.changed = True

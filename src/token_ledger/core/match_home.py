@@ -1,0 +1,179 @@
+"""What differs where a token lives on the chain: entries that were imported, and the logs they are.
+
+An imported entry must move what its log moves; a final log that moves something must be an entry.
+Said as findings. Pure; `core.match` does the same for what was replayed.
+"""
+
+from __future__ import annotations
+
+from token_ledger.core import findings as kinds
+from token_ledger.core.address import to_checksum
+from token_ledger.core.match import Line, MirroredTransfer, transfer_details
+from token_ledger.core.strict import to_hex
+from token_ledger.core.types import Finding
+
+_WITHOUT_LOGS = (
+    "the token moves balances without saying so (a fee on transfers, rebasing, a supply that was "
+    "there without an event), or its import began after its first block"
+)
+
+
+def rule_broken(code: str, entry_id: bytes, block_number: int, log_index: int) -> Finding:
+    """Return the finding for an entry that the ledger's own rules would have refused."""
+    return Finding(
+        kinds.RULE_BROKEN,
+        f"the chain moved what the ledger would have refused ({code}): the chain decides, and it "
+        "is an entry; see whether the rule should be the contract's, or no rule any more",
+        {
+            "rule": code,
+            "entry_id": to_hex(entry_id),
+            "block": block_number,
+            "log_index": log_index,
+        },
+    )
+
+
+def entry_stopped(mirrored: MirroredTransfer, held: int) -> Finding:
+    """Return the finding for a transfer that its sender's entries do not cover."""
+    sender = to_checksum(mirrored.transfer.from_address)
+    return Finding(
+        kinds.ENTRY_STOPPED,
+        f"{sender} sends more than its transfers left it: {_WITHOUT_LOGS}. Entries stop before "
+        f"block {mirrored.transfer.block_number}, the mirror goes on; the books cannot follow such "
+        "a token",
+        {"held": str(held), "ledger": None, **transfer_details(mirrored)},
+    )
+
+
+def match_import(
+    line: Line, mirrored: MirroredTransfer | None, broken: str | None
+) -> list[Finding]:
+    """Return how an imported entry differs from its log, and which rule it broke."""
+    details: dict[str, object] = {
+        "entry_id": to_hex(line.entry_id),
+        "ledger": {
+            "from": to_checksum(line.from_address),
+            "to": to_checksum(line.to_address),
+            "value": str(line.value),
+        },
+    }
+    if mirrored is None:
+        return [
+            Finding(
+                kinds.MISSING_ON_CHAIN,
+                "an entry was imported from a log that the mirror no longer holds: the mirror lost "
+                "a row, or was made anew from a node that leaves logs out; import again, from "
+                "another node",
+                {**details, "chain": None},
+            )
+        ]
+    found = []
+    details |= transfer_details(mirrored)
+    if mirrored.movement[:2] != line.movement[:2]:
+        found.append(_altered(kinds.PARTY_DIFFERS, "name different sides", details))
+    elif mirrored.movement != line.movement:
+        found.append(_altered(kinds.VALUE_DIFFERS, "move different amounts", details))
+    if broken is not None:
+        moved = mirrored.transfer
+        found.append(rule_broken(broken, line.entry_id, moved.block_number, moved.log_index))
+    return found
+
+
+def _altered(kind: str, what: str, details: dict[str, object]) -> Finding:
+    return Finding(
+        kind,
+        f"an imported entry and its log {what}: a row was altered after the import, in the ledger "
+        "or in the mirror; compare both with another node",
+        details,
+    )
+
+
+def not_entered(mirrored: MirroredTransfer) -> Finding:
+    """Return the finding for a final transfer that should be an entry, and is none."""
+    return Finding(
+        kinds.MISSING_IN_LEDGER,
+        "a transfer that was final when the books passed its block is no entry: the mirror was "
+        "altered, or the node that was imported from left it out at first; compare with another "
+        "node",
+        {"ledger": None, **transfer_details(mirrored)},
+    )
+
+
+def stranded(line: Line) -> Finding:
+    """Return the finding for an entry that was never replayed, and never will be."""
+    return Finding(
+        kinds.MISSING_ON_CHAIN,
+        "an entry was left behind by the cut-over: the contract was finalized before it was "
+        "replayed, and the chain will never know it; pay its holder on the chain, if it is owed",
+        {
+            "entry_id": to_hex(line.entry_id),
+            "chain": None,
+            "ledger": {
+                "from": to_checksum(line.from_address),
+                "to": to_checksum(line.to_address),
+                "value": str(line.value),
+            },
+        },
+    )
+
+
+def bridged(mirrored: MirroredTransfer, bridge: bytes) -> Finding:
+    """Return the finding for a bridge's mint or burn that the books do not hold."""
+    minted = not any(mirrored.transfer.from_address)
+    what = "minted" if minted else "burned"
+    return Finding(
+        kinds.BRIDGE_MINT if minted else kinds.BRIDGE_BURN,
+        f"a bridge {what} on this chain while the ledger issues the token: it is no issuance, and "
+        "no entry explains it; see who lets a bridge in before the cut-over",
+        {"bridge": to_checksum(bridge), "ledger": None, **transfer_details(mirrored)},
+    )
+
+
+def hold_uncovered(escrow: bytes, *, claimed: int, held: int) -> Finding:
+    """Return the finding for holds that claim more than their escrow account has."""
+    return Finding(
+        kinds.HOLD_UNCOVERED,
+        "the chain moved money out of an escrow vault, and the holds on it claim more than is left "
+        "there: whoever operates the vault moved it; the holds are worth only what the vault holds",
+        {"address": to_checksum(escrow), "claimed": str(claimed), "ledger": str(held)},
+    )
+
+
+def balance_differs(address: bytes, *, expected: int, on_chain: int) -> Finding:
+    """Return the finding for a `balanceOf` that is not what the transfers leave."""
+    return Finding(
+        kinds.BALANCE_DRIFT,
+        f"balanceOf is not what the transfers leave: {_WITHOUT_LOGS}; or the mirror lacks logs: "
+        "import from another node and compare",
+        {
+            "address": to_checksum(address),
+            "ledger": str(expected),
+            "chain": str(on_chain),
+            "difference": str(on_chain - expected),
+        },
+    )
+
+
+def supply_differs(*, expected: int, on_chain: int) -> Finding:
+    """Return the finding for a `totalSupply` that is not what mints and burns leave."""
+    return Finding(
+        kinds.SUPPLY_DRIFT,
+        f"totalSupply is not what mints and burns leave: {_WITHOUT_LOGS}; or it counts what was "
+        "sent to the zero address, which the books take for burned",
+        {
+            "ledger": str(expected),
+            "chain": str(on_chain),
+            "difference": str(on_chain - expected),
+        },
+    )
+
+
+def upgraded(before: bytes | None, now: bytes | None) -> Finding:
+    """Return the finding for a proxy that runs other code than when its token was taken in."""
+    shown = [None if address is None else to_checksum(address) for address in (before, now)]
+    return Finding(
+        kinds.CODE_DIFFERS,
+        "the contract is a proxy (EIP-1967) and runs other code than when the token was taken in: "
+        "its owner upgraded it; read what changed, for transfers may mean something else now",
+        {"ledger": shown[0], "chain": shown[1]},
+    )

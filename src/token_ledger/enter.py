@@ -1,0 +1,227 @@
+"""Enter: a token's final transfers from the mirror into the books; the second half of `import`.
+
+Only for a token that lives on the chain: cut over, or always there. The mirror goes on to the head,
+the books only as far as the chain can no longer take anything back, and not past a transfer that
+they cannot take. Run after run, so that it is killed at any instant without harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from token_ledger.chain.endpoints import Nodes
+from token_ledger.chain.erc20 import read_implementation
+from token_ledger.chain.finality import CONFIRMATIONS
+from token_ledger.chain.rpc import Rpc
+from token_ledger.chain.state import ContractState, read_state
+from token_ledger.core.findings import RULE_BROKEN
+from token_ledger.core.match_home import entry_stopped, rule_broken, upgraded
+from token_ledger.core.progress import Progress, no_progress
+from token_ledger.core.transfers import BlockHeader
+from token_ledger.core.types import Finding
+from token_ledger.errors import ForeignContractError
+from token_ledger.ledger import (
+    Connection,
+    Ledger,
+    StoredToken,
+    cutover,
+    homes,
+    imports,
+    mirror,
+    mirror_forks,
+)
+from token_ledger.ledger.homes import Home
+from token_ledger.ledger.imports import CannotEnterError, Run
+from token_ledger.ledger.mirror import StoredContract
+
+FINDINGS_MAX = 1_000
+"""So many broken rules are told of; `reconcile` has them all."""
+
+
+@dataclass(slots=True)
+class EnterResult:
+    """What became entries: all final transfers of the blocks below `next_block`.
+
+    `waiting`: transfers that are not final yet, or stand behind what stopped the books. `unmoved`:
+    transfers that move nothing. `broken` counts entries that a rule of the ledger would have
+    refused.
+    """
+
+    symbol: str
+    entries: int = 0
+    accounts: int = 0
+    unmoved: int = 0
+    waiting: int = 0
+    broken: int = 0
+    next_block: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, later: EnterResult) -> None:
+        """Add what a later run did."""
+        self.entries += later.entries
+        self.accounts += later.accounts
+        self.unmoved += later.unmoved
+        self.broken += later.broken
+        self.waiting, self.next_block = later.waiting, later.next_block
+        broken = [found for found in self.findings if found.kind == RULE_BROKEN]
+        self.findings = broken[:FINDINGS_MAX] + later.findings
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as one JSON-ready object."""
+        return {
+            "token": self.symbol,
+            "entries": self.entries,
+            "accounts": self.accounts,
+            "unmoved": self.unmoved,
+            "waiting": self.waiting,
+            "broken": self.broken,
+            "next_block": self.next_block,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def enter(
+    ledger: Ledger,
+    nodes: Nodes,
+    contract: StoredContract,
+    *,
+    confirmations: int = CONFIRMATIONS,
+    progress: Progress = no_progress,
+) -> EnterResult | None:
+    """Make entries of the contract's final transfers; None where its token is not the chain's.
+
+    `confirmations`: the depth that counts as final on a chain that knows no finality. A cut-over
+    that has become final is recorded first. Raises RpcError.
+    """
+    token = next((t for t in ledger.tokens() if t.token_no == contract.token_no), None)
+    if token is None:
+        return None
+    final = nodes.final_block(confirmations=confirmations)
+    home = _home(ledger, nodes, token, contract, final)
+    if home is None:
+        return None
+    up_to = _agreed(ledger, nodes, contract, final)
+    result = _Entering(ledger, token, contract, progress).run(home, up_to)
+    if contract.adopted:
+        runs = nodes.run(lambda rpc: read_implementation(rpc, contract.address))
+        if runs != contract.implementation:
+            result.findings.append(upgraded(contract.implementation, runs))
+    return result
+
+
+def _home(
+    ledger: Ledger,
+    nodes: Nodes,
+    token: StoredToken,
+    contract: StoredContract,
+    final: BlockHeader,
+) -> Home | None:
+    """Return the token's home if it is this contract; find out whether it has become that."""
+    with ledger.read() as connection:
+        home = homes.read_home(connection, token)
+    if home is not None:
+        same = (home.chain_id, home.address) == (contract.chain_id, contract.address)
+        return home if same else None
+    state = nodes.run(lambda rpc: _state_at(rpc, contract, final))
+    if state is None or not state.finalized:
+        return None
+
+    def work(connection: Connection) -> Home:
+        now = ledger.now()
+        cutover.close_books(connection, token, now=now, whatever_waits=True)
+        cutover.record_finalized(connection, token, now=now)
+        return homes.settle(connection, token, contract, replayed_number=state.head_number, now=now)
+
+    return ledger.run(work)
+
+
+def _state_at(rpc: Rpc, contract: StoredContract, final: BlockHeader) -> ContractState | None:
+    try:
+        return read_state(rpc, contract.address, block=hex(final.number))
+    except ForeignContractError:  # so young that the final block does not have it
+        return None
+
+
+def _agreed(
+    ledger: Ledger, nodes: Nodes, contract: StoredContract, final: BlockHeader
+) -> int | None:
+    """Return the highest final block that the mirror knows as the nodes do, if there is one.
+
+    Every block of a transfer is known to the mirror, so what lies between two known ones is empty.
+    """
+    with ledger.read() as connection:
+        cursor = mirror.read_cursor(connection, contract)
+        reached = 0 if cursor is None else cursor.next_block
+        top = mirror_forks.highest_block(
+            connection, contract.chain_id, min(final.number, reached - 1)
+        )
+    if top is None or nodes.headers([top.number], settled=True)[0].hash != top.hash:
+        return None
+    return top.number
+
+
+class _Entering:
+    """One contract's transfers on their way into the books."""
+
+    def __init__(
+        self, ledger: Ledger, token: StoredToken, contract: StoredContract, progress: Progress
+    ) -> None:
+        self.ledger = ledger
+        self.token = token
+        self.contract = contract
+        self.progress = progress
+        self.result = EnterResult(token.symbol)
+
+    def run(self, home: Home, up_to: int | None) -> EnterResult:
+        result = self.result
+        result.next_block = home.next_block
+        last = home.next_block - 1 if up_to is None else up_to
+        stopped: CannotEnterError | None = None
+        while True:
+            try:
+                run = self._enter_run(last)
+            except CannotEnterError as error:
+                stopped, last = error, error.block_number - 1
+                continue
+            if run is None:
+                break
+            self._count(run)
+        if stopped is not None:
+            self._stop(stopped)
+        with self.ledger.read() as connection:
+            result.waiting = imports.count_waiting(connection, self.contract, result.next_block)
+        return result
+
+    def _enter_run(self, last: int) -> Run | None:
+        ledger = self.ledger
+        return ledger.run(
+            lambda connection: imports.enter_run(
+                connection, ledger.context, self.token, self.contract, up_to=last, now=ledger.now()
+            )
+        )
+
+    def _count(self, run: Run) -> None:
+        result = self.result
+        result.entries += run.entries
+        result.accounts += run.accounts
+        result.unmoved += run.unmoved
+        result.broken += len(run.broken)
+        result.next_block = run.next_block
+        room = FINDINGS_MAX - len(result.findings)
+        result.findings += [rule_broken(*broken) for broken in run.broken[: max(0, room)]]
+        self.progress("entries", result.entries, None)
+
+    def _stop(self, error: CannotEnterError) -> None:
+        """Remember what the books cannot take; the next import tries it again."""
+        place = (error.block_number, error.log_index)
+        self.ledger.run(
+            lambda connection: homes.move_on(
+                connection, self.token, error.block_number, now=self.ledger.now(), stopped=place
+            )
+        )
+        with self.ledger.read() as connection:
+            found = imports.read_stopped(connection, self.token, self.contract, place)
+        self.result.findings.append(entry_stopped(*found))
+
+
+__all__ = ["EnterResult", "enter"]
