@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_abi import encode as abi_encode
 from eth_account import Account
+from eth_utils import keccak as eth_keccak
 
 from token_ledger.core import address, batch, entry, files, gas, hashing, loadrow, packing, parse
 from token_ledger.core.signature import recover_signer
 from token_ledger.core.strict import decode, encode
 from token_ledger.core.types import Header, Texts
 from token_ledger.core.verification import ExportVerifier, verify_batch, verify_proof
+from token_ledger.ledger.requests import PostingContext, derived_key
 from token_ledger.verify import verify
 
 KEY = b"\x33" * 32  # whose address the examples' operator is
@@ -108,6 +111,21 @@ def test_load_key(example: dict[str, Any], spec: str) -> None:
     assert example["load_content"] == content
     assert content is not None
     assert example["load_key"] == loadrow.ContentKeys(parser.fingerprints).key(content)
+
+
+def test_derived_keys(example: dict[str, Any]) -> None:
+    """The keys of entries that another brings along are those that the ledger gives them."""
+    context = PostingContext(operator=example["operator"], secret=example["ledger_secret"])
+    for name, what in (
+        ("draw_key", "overdraft:draw"),
+        ("repay_key", "overdraft:repay"),
+        ("expired_key", "hold:expired"),
+    ):
+        assert example[name] == derived_key(context, example["id"], what)
+        text = abi_encode(
+            ["bytes32", "bytes32", "string"], [example["ledger_secret"], example["id"], what]
+        )
+        assert example[name] == f"{what}:{eth_keccak(text).hex()}"
 
 
 def test_tree_rows_and_header(

@@ -74,7 +74,7 @@ class Economy:
         return self._row(person, other, self._part(person, "0.05"), "tip", memo="thank you")
 
     def _stake_or_release(self, person: str) -> Row:
-        escrow = f"escrow:{person}"
+        escrow = f"stake:{person}"
         staked = self._balances.get(escrow, Decimal(0))
         if staked:
             return self._row(escrow, person, staked, "stake:release")

@@ -228,6 +228,28 @@ def test_reversal_and_limits(books) -> None:
     assert "account_closed" == books("account", "close", "bob", "--json").document["error"]["code"]
 
 
+def test_overdrafts(books) -> None:
+    """A limit lets an account go below zero; debtors are listed, written off, and remembered."""
+    why = ("--reason", "x", "--json")
+    held = int(books("balance", "bob", "--json").document["amount"])
+    assert 0 == books("limit", "overdraft", "bob", "10").status
+    assert "-4" == books("burn", "bob", str(held + 4), *why).document["balance_after_from"]
+    assert "-4" == books("balance", "bob", "--json").document["amount"]
+    assert "insufficient_balance" == books("burn", "bob", "7", *why).document["error"]["code"]
+    assert "4" == books("supply", "--json").document["credit"]
+    (debtor,) = books("overdraft", "list", "--json").document["debtors"]
+    assert {"account_id": "bob", "debt": "4", "overdraft_max": "10"} == debtor
+    assert "bob" in books("overdraft", "list").out
+    assert "owes" in books("account", "show", "bob").out
+    words = ("overdraft", "write-off", "bob", "--by", "me", "--reason", "gone", "--json")
+    assert "4" == books(*words).document["amount"]
+    assert "overdraft" == books(*words).document["error"]["code"]
+    (gone,) = books("overdraft", "list", "--written-off", "--json").document["write_offs"]
+    assert ("me", "gone") == (gone["by"], gone["reason"])
+    assert "gone" in books("overdraft", "list", "--written-off").out
+    assert 0 == books("limit", "overdraft", "bob", "none").status
+
+
 def test_holds_are_kept_captured_and_released(books) -> None:
     """Hold, capture and release by id; the list holds what has not ended; expire finds none."""
     held = books("hold", "alice", "9", "--key", "h", "--json").document["id"]
