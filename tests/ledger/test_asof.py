@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -55,54 +54,41 @@ def post(ledger: Ledger, moves: Sequence[Move], *, together: int = 3) -> list[Mo
     return good
 
 
-def compare(url: str, moves: Sequence[Move]) -> None:
-    """Ask for every account at every time and entry, and sum the moves to know better."""
-    with Ledger.create(url, operator=b"\1" * 20) as ledger:
-        ledger.create_token("T", "Token", 0)
-        for name in ACCOUNTS:
-            ledger.create_account(name)
-        good = post(ledger, moves)
-        first = None if not good else min(e.entry_no for e in every(ledger))
-        for name in ACCOUNTS:
-            changes = [
-                (value if payee == name else -value if payer == name else 0, at)
-                for payer, payee, value, at in good
-            ]
-            for time in range(LAST + 1):
-                found = ledger.get_balance_at(name, time=format_timestamp(time))
-                expected = sum(change for change, at in changes if at <= time)
-                assert (expected, expected < 0) == (found.value, found.negative)
-                assert not found.negative or found.back_dated
-            for index in range(len(good)):
-                assert first is not None
-                found = ledger.get_balance_at(name, entry=first + index)
-                assert sum(change for change, _ in changes[: index + 1]) == found.value
-        with ledger.read() as connection:
-            assert compute_dating(connection, 1) == stored_dating(connection, 1)
-
-
-def every(ledger: Ledger) -> list[Any]:
-    return [entry for name in ACCOUNTS for entry in ledger.get_statement(name, limit=1000).entries]
-
-
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(MOVES)
-@example(FALLING)
-def test_balances_as_of_any_time_on_sqlite(moves: list[Move]) -> None:
-    """As of any time and any entry, the balance is the sum of what counts, back-dated or not."""
-    with TemporaryDirectory() as directory:
-        compare(f"sqlite:///{Path(directory) / 'x.db'}", moves)
+_numbers = itertools.count(1)
 
 
 @settings(
-    max_examples=15,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(MOVES)
 @example(FALLING)
-def test_balances_as_of_any_time_on_postgresql(new_postgres_url, moves: list[Move]) -> None:
-    """The same on PostgreSQL."""
-    compare(new_postgres_url(), moves)
+def test_balances_as_of_any_time_and_entry(ledger: Ledger, moves: list[Move]) -> None:
+    """As of any time and any entry, the balance is the sum of what counts, back-dated or not."""
+    symbol = f"T{next(_numbers)}"
+    ledger.create_token(symbol, "Token", 0)
+    ledger.use(symbol)
+    for name in ACCOUNTS:
+        ledger.create_account(name, exist_ok=True)
+    good = post(ledger, moves)
+    numbers = [entry.entry_no for entry in reversed(ledger.get_entries(limit=1000).entries)]
+    assert len(good) == len(numbers)
+    for name in ACCOUNTS:
+        changes = [
+            (value if payee == name else -value if payer == name else 0, at)
+            for payer, payee, value, at in good
+        ]
+        for time in range(LAST + 1):
+            found = ledger.get_balance_at(name, time=format_timestamp(time))
+            expected = sum(change for change, at in changes if at <= time)
+            assert (expected, expected < 0) == (found.value, found.negative)
+            assert not found.negative or found.back_dated
+        for index, number in enumerate(numbers):
+            found = ledger.get_balance_at(name, entry=number)
+            assert sum(change for change, _ in changes[: index + 1]) == found.value
+    with ledger.read() as connection:
+        token_no = ledger.token.token_no
+        assert compute_dating(connection, token_no) == stored_dating(connection, token_no)
 
 
 def test_lanes_keep_what_falls_back_again_and_again(ledger: Ledger) -> None:

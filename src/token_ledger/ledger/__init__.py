@@ -9,9 +9,10 @@ from token_ledger.ledger.asof import BalanceAt
 from token_ledger.ledger.asynchronous import AsyncLedger
 from token_ledger.ledger.ledger import Ledger, upgrade
 from token_ledger.ledger.posted import Posted
-from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
+from token_ledger.ledger.queries import StoredEntry, Supply
 from token_ledger.ledger.roles import grant_application_role
 from token_ledger.ledger.rules import Awarded, EarningRule
+from token_ledger.ledger.statements import StatementPage
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
 
 __all__ = [

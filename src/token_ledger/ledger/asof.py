@@ -81,25 +81,13 @@ _AFTER = """
 _AT_ENTRY = text(
     " UNION ALL ".join(_AFTER.format(side=side, place=":place") for side in ("from", "to"))
 )
-_AT_TIME = text(
-    _SEARCH
-    + """,
+_LANES = """
     lanes (lane) AS (
         SELECT 1 UNION ALL SELECT lane + 1 FROM lanes WHERE lane < :lanes - 1
     )
-    """
-    + " UNION ALL ".join(
-        _AFTER.format(side=side, place="(SELECT place FROM found)") for side in ("from", "to")
-    )
-    + """
-    UNION ALL SELECT * FROM (
-        SELECT 'counted', entry_no, total FROM token_backdated
-        WHERE token_no = :token AND account_no = :account
-            AND entry_no <= (SELECT place FROM found)
-        ORDER BY entry_no DESC LIMIT 1
-    ) AS counted
-    UNION ALL
-    SELECT 'dated', b.entry_no, b.lane_total
+"""
+_DATED = """
+    SELECT 'dated' AS kind, b.entry_no, b.lane_total AS value
     FROM lanes JOIN token_backdated b ON b.token_no = :token AND b.account_no = :account
     AND b.entry_no = (
         SELECT l.entry_no FROM token_backdated l
@@ -110,9 +98,33 @@ _AT_TIME = text(
     UNION ALL
     SELECT 'dated', entry_no, lane_total FROM token_backdated
     WHERE token_no = :token AND account_no = :account AND lane = :lanes AND timestamp <= :time
+"""
+_AT_TIME = text(
+    f"{_SEARCH}, {_LANES}"
+    + " UNION ALL ".join(
+        _AFTER.format(side=side, place="(SELECT place FROM found)") for side in ("from", "to")
+    )
+    + f"""
+    UNION ALL SELECT * FROM (
+        SELECT 'counted' AS kind, entry_no, total FROM token_backdated
+        WHERE token_no = :token AND account_no = :account
+            AND entry_no <= (SELECT place FROM found)
+        ORDER BY entry_no DESC LIMIT 1
+    ) AS counted
+    UNION ALL {_DATED}
     """
 )
 _PLACE = text(_SEARCH + " SELECT place FROM found")
+_REACH = text(
+    _SEARCH
+    + f""",
+    {_LANES}
+    SELECT max(entry_no) FROM (
+        SELECT place AS entry_no FROM found
+        UNION ALL SELECT entry_no FROM ({_DATED}) AS dated
+    ) AS reached
+    """
+)
 
 
 def at_entry(
@@ -150,6 +162,12 @@ def place_at(connection: Connection, token: StoredToken, account_no: int, moment
     """
     asked = {"token": token.token_no, "account": account_no, "time": moment}
     return int(connection.execute(_PLACE, asked).scalar_one())
+
+
+def reach_at(connection: Connection, token: StoredToken, account_no: int, moment: int) -> int:
+    """Return an entry number above which no entry of an account is dated up to a moment."""
+    asked = {"token": token.token_no, "account": account_no, "time": moment, "lanes": LANES}
+    return int(connection.execute(_REACH, asked).scalar_one())
 
 
 def find_account(connection: Connection, account_id: str) -> int | None:

@@ -9,9 +9,10 @@ import datetime as dt
 
 from token_ledger.core.parse import parse_timestamp
 from token_ledger.errors import UsageError
-from token_ledger.ledger import asof, queries
+from token_ledger.ledger import asof, queries, statements
 from token_ledger.ledger.asof import BalanceAt
-from token_ledger.ledger.queries import StatementPage, StoredEntry, Supply
+from token_ledger.ledger.queries import StoredEntry, Supply
+from token_ledger.ledger.statements import Filters, StatementPage
 from token_ledger.ledger.verbs import Verbs
 
 
@@ -49,18 +50,76 @@ class Questions(Verbs):
         since: str | dt.datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        *,
+        until: str | dt.datetime | None = None,
+        reason: str | None = None,
+        reason_prefix: str | None = None,
+        reference: str | tuple[str, str] | None = None,
+        counterparty: str | None = None,
+        direction: str | None = None,
     ) -> StatementPage:
         """Return a page of an account's entries, the last posted first.
 
-        `since`: only entries dated then or later. `cursor`: the one of the page before; it stays
-        good while new entries come in.
+        `since`, `until`: dated then or later, and before then. `reference`: a type, or (type, id).
+        `counterparty`: the other account, or `system`. `direction`: `in` or `out`. What is given
+        must all hold. `cursor`: the one of the page before; it stays good while new entries come
+        in. With filters a page may be short, even empty, and still have a cursor: no page looks at
+        more than 10,000 entries. Raises UnknownAccountError and UsageError.
         """
         token = self.token
-        moment = None if since is None else parse_timestamp(since)
+        filters = Filters(
+            since=None if since is None else parse_timestamp(since),
+            until=None if until is None else parse_timestamp(until),
+            reason=reason,
+            reason_prefix=reason_prefix,
+            reference=reference,
+            counterparty=counterparty,
+            direction=direction,
+        )
         with self.read() as connection:
-            return queries.get_statement(
-                connection, token, account_id, since=moment, limit=limit, cursor=cursor
+            return statements.get_statement(
+                connection, token, account_id, filters=filters, limit=limit, cursor=cursor
             )
+
+    def get_entries(
+        self,
+        since: str | dt.datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        *,
+        until: str | dt.datetime | None = None,
+        reason: str | None = None,
+        reason_prefix: str | None = None,
+        reference: str | tuple[str, str] | None = None,
+    ) -> StatementPage:
+        """Return a page of the token's entries, the last posted first, whoever's they are.
+
+        Filters and pages as in `get_statement`. It shows what was there when its first page was
+        read; what is posted later comes before it.
+        """
+        token = self.token
+        filters = Filters(
+            since=None if since is None else parse_timestamp(since),
+            until=None if until is None else parse_timestamp(until),
+            reason=reason,
+            reason_prefix=reason_prefix,
+            reference=reference,
+        )
+        with self.read() as connection:
+            return statements.get_entries(
+                connection, token, filters=filters, limit=limit, cursor=cursor
+            )
+
+    def get_history(self, account_id: str, limit: int = 50, offset: int = 0) -> list[StoredEntry]:
+        """Return entries of an account, the last posted first, after skipping `offset` of them.
+
+        Empty for an account that does not exist. A page costs what lies before it: to read far
+        back, or while entries come in, use `get_statement` and its cursor. Raises UsageError for a
+        limit or an offset out of range.
+        """
+        token = self.token
+        with self.read() as connection:
+            return statements.get_history(connection, token, account_id, limit=limit, offset=offset)
 
     def get_entry(self, entry_id: bytes | str) -> StoredEntry:
         """Return the entry of an id, 32 bytes or 0x-hex. Raises UnknownEntryError."""

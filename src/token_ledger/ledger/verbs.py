@@ -1,4 +1,4 @@
-"""The verbs that post, and those that applications know: credit, debit, spend, endow, look back.
+"""The verbs that post, and those that applications know: credit, debit, spend, endow.
 
 Each is one of `Ledger`'s methods and comes down to entries through `posting`. Opens transactions
 through the ledger it is a part of, and queries nothing itself.
@@ -22,10 +22,9 @@ from token_ledger.core.parse import (
 )
 from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.errors import TokenLedgerError, UsageError
-from token_ledger.ledger import accounts, posting, queries
+from token_ledger.ledger import accounts, posting
 from token_ledger.ledger.composite import Desk, unposted
 from token_ledger.ledger.posted import Posted
-from token_ledger.ledger.queries import StoredEntry
 from token_ledger.ledger.requests import PostingContext, Words
 from token_ledger.ledger.tokens import StoredToken
 
@@ -216,16 +215,3 @@ class Verbs(ABC):
             if following is None:
                 return seeded
             cursor = following
-
-    # --- questions ------------------------------------------------------------------------
-
-    def get_history(self, account_id: str, limit: int = 50, offset: int = 0) -> list[StoredEntry]:
-        """Return entries of an account, the last posted first, after skipping `offset` of them.
-
-        Empty for an account that does not exist. A page costs what lies before it: to read far
-        back, or while entries come in, use `get_statement` and its cursor. Raises UsageError for a
-        limit or an offset out of range.
-        """
-        token = self.token
-        with self.read() as connection:
-            return queries.get_history(connection, token, account_id, limit=limit, offset=offset)
