@@ -71,6 +71,7 @@ OF_THE_LEDGER = {
     "credit": "credit",
     "debit": "debit",
     "award": "award",
+    "entries": "get_entries",
     "entry show": "get_entry",
     "rule list": "rules",
     "rule retire": "retire_rule",

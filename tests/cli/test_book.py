@@ -286,3 +286,28 @@ def test_balance_as_of_an_entry_or_a_time(book) -> None:
         "unknown_entry"
         == book("balance", "alice", "--at-entry", "0x" + "12" * 32, "--json").error["code"]
     )
+
+
+def test_statements_and_entries_by_filter(book) -> None:
+    """`statement` and `entries` choose by reason, reference, counterparty, direction and time."""
+    book("account", "create", "bob")
+    book("transfer", "alice", "bob", "1", "--reason", "earn:cite", "--ref", "paper:1")
+    book("transfer", "bob", "alice", "0.5", "--reason", "earn:remix", "--ref", "paper:2")
+    book("mint", "bob", "7", "--reason", "x", "--timestamp", "2020-01-01T00:00:00Z")
+
+    def amounts(*words: str) -> list[str]:
+        ended = book(*words, "--json")
+        assert 0 == ended.status, ended.out
+        return [entry["amount"] for entry in ended.document["entries"]]
+
+    assert ["7", "0.5", "1", "100"] == amounts("entries")
+    assert ["0.5", "1"] == amounts("entries", "--reason-prefix", "earn:")
+    assert ["1"] == amounts("entries", "--ref", "paper:1")
+    assert ["7"] == amounts("entries", "--until", "2021-01-01T00:00:00Z")
+    assert ["1"] == amounts("statement", "bob", "--direction", "in", "--with", "alice")
+    assert ["0.5"] == amounts("statement", "bob", "--direction", "out")
+    assert ["7"] == amounts("statement", "bob", "--with", "system")
+    assert ["0.5", "1"] == amounts("statement", "bob", "--ref", "paper")
+    assert ["1"] == amounts("statement", "bob", "--reason", "earn:cite")
+    assert "earn:remix" in book("entries", "--limit", "2").out
+    assert "more: --cursor" in book("entries", "--limit", "2").out

@@ -128,7 +128,8 @@ def _erase(ledger: Ledger) -> None:
     nulls = ", ".join(f"{name} = NULL" for name in names)
     with ledger.write() as connection:
         connection.exec_driver_sql(
-            f"UPDATE token_ledger SET {nulls}, redacted_at = 9 WHERE entry_no - entry_no / 3 * 3 = 0"
+            f"UPDATE token_ledger SET {nulls}, redacted_at = 9"
+            " WHERE entry_no - entry_no / 3 * 3 = 0"
             f" AND redacted_at IS NULL AND token_no = {ledger.token.token_no}"
         )
 

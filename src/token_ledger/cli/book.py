@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,7 +72,7 @@ def account_list(app: App, /, *, limit: int, cursor: str | None) -> None:
             right=["balance"],
             whole="address",
         )
-        _next_page(screen, following)
+        next_page(screen, following)
 
     app.answer({"accounts": [_account_json(a) for a in accounts], "cursor": following}, view)
 
@@ -105,7 +104,7 @@ def account_close(app: App, /, *, account_id: str) -> None:
         _answer_account(app, ledger.close_account(account_id))
 
 
-def _next_page(screen: Screen, cursor: str | None) -> None:
+def next_page(screen: Screen, cursor: str | None) -> None:
     if cursor is not None:
         screen.line(f"more: --cursor {cursor}", style="dim")
 
@@ -217,71 +216,6 @@ def supply(app: App, /) -> None:
     )
 
 
-@click.command(cls=LedgerCommand)
-@click.argument("account_id", metavar="ID")
-@click.option("--since", metavar="T", help="Only entries dated then or later, ISO 8601 with zone.")
-@click.option("--limit", type=int, default=PAGE, show_default=True, metavar="N")
-@click.option("--cursor", metavar="C", help="Where the page before ended.")
-@pass_app
-def statement(
-    app: App, /, *, account_id: str, since: str | None, limit: int, cursor: str | None
-) -> None:
-    """Show an account's entries, the last posted first."""
-    with app.open_ledger() as ledger:
-        page = ledger.get_statement(account_id, since=since, limit=limit, cursor=cursor)
-        symbol = ledger.token.symbol
-    _answer_entries(app, account_id, symbol, page.entries, page.cursor)
-
-
-@click.command(cls=LedgerCommand)
-@click.argument("account_id", metavar="ID")
-@click.option("--limit", type=int, default=PAGE, show_default=True, metavar="N")
-@click.option("--offset", type=int, default=0, show_default=True, metavar="N", help="Skip so many.")
-@pass_app
-def history(app: App, /, *, account_id: str, limit: int, offset: int) -> None:
-    """Show an account's entries by limit and offset, the last posted first."""
-    with app.open_ledger() as ledger:
-        entries, symbol = ledger.get_history(account_id, limit, offset), ledger.token.symbol
-    _answer_entries(app, account_id, symbol, entries, None)
-
-
-def _answer_entries(
-    app: App, account_id: str, symbol: str, entries: Sequence[StoredEntry], cursor: str | None
-) -> None:
-    document = {
-        "account_id": account_id,
-        "token": symbol,
-        "entries": [
-            {
-                **entry_json(entry),
-                "balance_after": human(entry.balance_after(account_id), entry.decimals),
-            }
-            for entry in entries
-        ],
-        "cursor": cursor,
-    }
-
-    def view(screen: Screen) -> None:
-        rows = [_statement_row(entry, account_id) for entry in entries]
-        columns = ["time", "amount", "balance", "with", "reason", "id"]
-        screen.table(columns, rows, right=["amount", "balance"], whole="id")
-        _next_page(screen, cursor)
-
-    app.answer(document, view)
-
-
-def _statement_row(entry: StoredEntry, account_id: str) -> list[object]:
-    paid = entry.from_account == account_id
-    return [
-        format_timestamp(entry.timestamp),
-        f"{'-' if paid else '+'}{entry.amount}",
-        human(entry.balance_after(account_id), entry.decimals),
-        entry.to_account if paid else entry.from_account,
-        entry.reason,
-        to_hex(entry.id),
-    ]
-
-
 @click.group(cls=LedgerGroup)
 def entry() -> None:
     """Show entries."""
@@ -336,4 +270,4 @@ def entry_json(entry: StoredEntry) -> dict[str, Any]:
     }
 
 
-COMMANDS = (account, balance, statement, history, supply, entry)
+COMMANDS = (account, balance, supply, entry)
