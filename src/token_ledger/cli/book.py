@@ -105,6 +105,7 @@ def account_close(app: App, /, *, account_id: str) -> None:
 
 
 def next_page(screen: Screen, cursor: str | None) -> None:
+    """Say how the next page is asked for, if there is one."""
     if cursor is not None:
         screen.line(f"more: --cursor {cursor}", style="dim")
 
