@@ -47,7 +47,7 @@ def test_a_transfer_is_answered_as_it_is_posted(api: Api) -> None:
         entry["metadata"],
     )
     page = api.get("/api/token/ledger?account=bob&limit=1", scope="read").json()
-    assert [entry] == page["entries"]
+    assert [entry] == [e | {"reversed_by": None, "rule": None} for e in page["entries"]]
     older = api.get(f"/api/token/ledger?account=bob&cursor={page['cursor']}").json()
     assert ["endow"] == [e["reason"] for e in older["entries"]]
     assert older["cursor"] is None
@@ -276,9 +276,9 @@ def test_openapi_is_complete(api: Api) -> None:
     document = api.get("/openapi.json", scope=None).json()
     assert "Problem" in document["components"]["schemas"]
     for path, operations in document["paths"].items():
-        for method, operation in operations.items():
+        for operation in operations.values():
             assert operation["description"], path
-            good = operation["responses"].get("201" if method == "post" else "200")
+            good = operation["responses"].get("201") or operation["responses"]["200"]
             assert good["content"], path
             if path == "/health":
                 continue

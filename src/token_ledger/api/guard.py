@@ -137,7 +137,7 @@ class Guard:
                 return
             await self._app(scope, counted, noted)
         finally:
-            route = getattr(scope.get("route"), "path", "unknown")
+            route = getattr(scope.get("route"), "path_format", "unknown")
             method = scope["method"] if scope["method"].isalpha() else "unknown"
             took = time.perf_counter() - start
             self._counts.add(method, route, status, took)

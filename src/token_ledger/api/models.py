@@ -1,75 +1,16 @@
-"""What goes over the wire: amounts are strings in whole tokens, values strings of base units."""
+"""What is answered: amounts are strings in whole tokens, values strings of base units."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from token_ledger.core.address import to_checksum
 from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.strict import to_hex
-from token_ledger.ledger import Account, Posted, StoredEntry
-
-AccountId = Annotated[str, Field(min_length=1, max_length=255, description="An account's id.")]
-AmountText = Annotated[
-    str, Field(max_length=100, description="Whole tokens, decimal, as in 12.5.", examples=["12.5"])
-]
-
-
-class _Input(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Reference(_Input):
-    """What a posting is about."""
-
-    type: str
-    id: str
-
-
-class Words(_Input):
-    """What every posting says."""
-
-    amount: AmountText
-    reason: str
-    reference: Reference | None = None
-    memo: str = ""
-    metadata: Any = None
-    timestamp: Annotated[str | None, Field(description="RFC 3339, with a zone.")] = None
-
-    def keywords(self, key: str | None) -> dict[str, Any]:
-        """Return the keywords of the ledger's verbs."""
-        reference = None if self.reference is None else (self.reference.type, self.reference.id)
-        return {
-            "reason": self.reason,
-            "reference": reference,
-            "memo": self.memo,
-            "metadata": self.metadata,
-            "timestamp": self.timestamp,
-            "idempotency_key": key,
-        }
-
-
-class TransferIn(Words):
-    """A transfer between two accounts."""
-
-    from_account: AccountId
-    to_account: AccountId
-
-
-class OneSided(Words):
-    """A mint to, or a burn from, one account."""
-
-    account_id: AccountId
-
-
-class AccountIn(_Input):
-    """An account to make."""
-
-    account_id: AccountId
-    address: str | None = None
-    initial_balance: AmountText | None = None
+from token_ledger.errors import TokenLedgerError
+from token_ledger.ledger import Account, Awarded, EarningRule, Posted, StoredEntry
 
 
 class PostedOut(BaseModel):
@@ -87,6 +28,40 @@ class PostedOut(BaseModel):
     supply_after: str | None
     idempotency_key: str
     repeated: bool
+
+
+class AwardedOut(PostedOut):
+    """What an award became: a posting, with the version of the rule that it used."""
+
+    action: str
+    rule_version: int
+
+
+class ErrorOut(BaseModel):
+    """Why one posting of a list was refused; `code` is stable."""
+
+    code: str
+    detail: str
+    hint: str | None
+
+
+class ItemOut(BaseModel):
+    """What became of one posting of a list: one of the two."""
+
+    posted: PostedOut | None
+    error: ErrorOut | None
+
+
+class ItemsOut(BaseModel):
+    """What became of each posting of a list, in its order."""
+
+    items: list[ItemOut]
+
+
+class SeededOut(BaseModel):
+    """How many accounts were endowed now."""
+
+    seeded: int
 
 
 class EntryOut(BaseModel):
@@ -111,6 +86,20 @@ class EntryOut(BaseModel):
     redacted: bool
 
 
+class RuleUsed(BaseModel):
+    """The version of a rule that made an entry."""
+
+    action: str
+    version: int
+
+
+class EntryWhole(EntryOut):
+    """A ledger row, what reversed it, and the rule that made it, where there are any."""
+
+    reversed_by: str | None
+    rule: RuleUsed | None
+
+
 class LedgerPage(BaseModel):
     """Entries, newest first; `cursor` asks for the next page, null at the end."""
 
@@ -131,6 +120,8 @@ class AccountOut(BaseModel):
     debt: str
     overdraft_max: str | None
     created_at: str
+    frozen: bool
+    closed: bool
 
 
 class AccountPage(BaseModel):
@@ -147,6 +138,13 @@ class BalanceOut(BaseModel):
     token: str
     amount: str
     value: str
+
+
+class BalanceAtOut(BalanceOut):
+    """A balance as it was; below zero only where back-dated entries make it so."""
+
+    entry_no: int | None
+    back_dated: bool
 
 
 class SupplyOut(BaseModel):
@@ -181,49 +179,82 @@ class Health(BaseModel):
     status: str
 
 
-def _human(value: int | None, decimals: int) -> str | None:
+def human(value: int | None, decimals: int) -> str | None:
+    """Return base units as human units; None stays None."""
     return None if value is None else format_amount(value, decimals=decimals)
 
 
 def posted_out(posted: Posted) -> PostedOut:
     """Return a result as it is sent."""
-    return PostedOut(
-        id=to_hex(posted.id),
-        entry_no=posted.entry_no,
-        timestamp=format_timestamp(posted.timestamp),
-        from_account=posted.from_account,
-        to_account=posted.to_account,
-        amount=posted.amount,
-        value=str(posted.value),
-        balance_after_from=_human(posted.balance_after_from, posted.decimals),
-        balance_after_to=_human(posted.balance_after_to, posted.decimals),
-        supply_after=_human(posted.supply_after, posted.decimals),
-        idempotency_key=posted.idempotency_key,
-        repeated=posted.repeated,
-    )
+    return PostedOut(**_posted(posted))
+
+
+def awarded_out(awarded: Awarded) -> AwardedOut:
+    """Return what an award became as it is sent."""
+    return AwardedOut(**_posted(awarded), action=awarded.action, rule_version=awarded.rule_version)
+
+
+def item_out(outcome: Posted | TokenLedgerError) -> ItemOut:
+    """Return what became of one posting of a list as it is sent."""
+    if isinstance(outcome, Posted):
+        return ItemOut(posted=posted_out(outcome), error=None)
+    error = ErrorOut(code=outcome.code, detail=outcome.message, hint=outcome.hint)
+    return ItemOut(posted=None, error=error)
+
+
+def _posted(posted: Posted) -> dict[str, Any]:
+    return {
+        "id": to_hex(posted.id),
+        "entry_no": posted.entry_no,
+        "timestamp": format_timestamp(posted.timestamp),
+        "from_account": posted.from_account,
+        "to_account": posted.to_account,
+        "amount": posted.amount,
+        "value": str(posted.value),
+        "balance_after_from": human(posted.balance_after_from, posted.decimals),
+        "balance_after_to": human(posted.balance_after_to, posted.decimals),
+        "supply_after": human(posted.supply_after, posted.decimals),
+        "idempotency_key": posted.idempotency_key,
+        "repeated": posted.repeated,
+    }
 
 
 def entry_out(entry: StoredEntry) -> EntryOut:
     """Return an entry as it is sent."""
-    return EntryOut(
-        id=to_hex(entry.id),
-        entry_no=entry.entry_no,
-        timestamp=format_timestamp(entry.timestamp),
-        from_account=entry.from_account,
-        to_account=entry.to_account,
-        from_address=to_checksum(entry.from_address),
-        to_address=to_checksum(entry.to_address),
-        amount=entry.amount,
-        value=str(entry.value),
-        reason=entry.reason,
-        reference_type=entry.reference_type,
-        reference_id=entry.reference_id,
-        memo=entry.memo,
-        metadata=entry.metadata,
-        balance_after_from=_human(entry.balance_after_from, entry.decimals),
-        balance_after_to=_human(entry.balance_after_to, entry.decimals),
-        redacted=entry.redacted_at is not None,
+    return EntryOut(**_entry(entry))
+
+
+def entry_whole(
+    entry: StoredEntry, reversal: StoredEntry | None, rule: EarningRule | None
+) -> EntryWhole:
+    """Return an entry as it is sent, with what belongs to it."""
+    return EntryWhole(
+        **_entry(entry),
+        reversed_by=None if reversal is None else to_hex(reversal.id),
+        rule=None if rule is None else RuleUsed(action=rule.action, version=rule.version),
     )
+
+
+def _entry(entry: StoredEntry) -> dict[str, Any]:
+    return {
+        "id": to_hex(entry.id),
+        "entry_no": entry.entry_no,
+        "timestamp": format_timestamp(entry.timestamp),
+        "from_account": entry.from_account,
+        "to_account": entry.to_account,
+        "from_address": to_checksum(entry.from_address),
+        "to_address": to_checksum(entry.to_address),
+        "amount": entry.amount,
+        "value": str(entry.value),
+        "reason": entry.reason,
+        "reference_type": entry.reference_type,
+        "reference_id": entry.reference_id,
+        "memo": entry.memo,
+        "metadata": entry.metadata,
+        "balance_after_from": human(entry.balance_after_from, entry.decimals),
+        "balance_after_to": human(entry.balance_after_to, entry.decimals),
+        "redacted": entry.redacted_at is not None,
+    }
 
 
 def account_out(account: Account) -> AccountOut:
@@ -238,6 +269,8 @@ def account_out(account: Account) -> AccountOut:
         total_spent=format_amount(account.total_spent, decimals=decimals),
         total_staked=format_amount(account.total_staked, decimals=decimals),
         debt=format_amount(account.debt, decimals=decimals),
-        overdraft_max=_human(account.overdraft_max, decimals),
+        overdraft_max=human(account.overdraft_max, decimals),
         created_at=format_timestamp(account.created_at),
+        frozen=account.frozen_at is not None,
+        closed=account.closed_at is not None,
     )

@@ -27,6 +27,7 @@ from token_ledger.errors import (
     UnknownAccountError,
     UnknownBatchError,
     UnknownEntryError,
+    UnknownRuleError,
     UnknownTokenError,
 )
 
@@ -38,6 +39,7 @@ _STATUSES: tuple[tuple[type[TokenLedgerError], int], ...] = (
     (UnknownEntryError, 404),
     (UnknownBatchError, 404),
     (UnknownTokenError, 404),
+    (UnknownRuleError, 404),
     (KeyConflictError, 409),
     (AccountExistsError, 409),
     (NotReadyError, 409),
