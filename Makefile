@@ -1,5 +1,6 @@
-# Needs make, git, Python 3.11 or newer and Node 20 or newer; everything else it installs itself,
-# into .venv and contracts/node_modules. Each step is stamped: a repeat does nothing, and one that
+# Needs make, git, Python 3.11 or newer and Node 20 or newer; the tests need Chromium as well
+# (Debian's package chromium). Everything else it installs itself, into .venv and
+# contracts/node_modules. Each step is stamped: a repeat does nothing, and one that
 # was interrupted is simply done again.
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \

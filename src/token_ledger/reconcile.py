@@ -13,7 +13,7 @@ amounts, never account ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from token_ledger.chain.finality import final_number
 from token_ledger.chain.identity import ChainIdentity
@@ -28,6 +28,7 @@ from token_ledger.core.types import Finding
 from token_ledger.errors import ChainError, UsageError
 from token_ledger.ledger import Connection, Ledger, acknowledged, figures, mirror, reconciled
 from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.timeline import read_timeline
 from token_ledger.node import meet_again
 
 WHOLE = Scope()
@@ -42,6 +43,7 @@ def reconcile(
     allow_code: Collection[bytes] = (),
     record: bool = True,
     each: Callable[[ReconcileResult, Finding, str], None] | None = None,
+    timeline: bool = False,
     progress: Progress = no_progress,
 ) -> ReconcileResult:
     """Return how books and mirror agree and, with `rpc_url`, how the chain agrees with both.
@@ -51,13 +53,20 @@ def reconcile(
     have, beside that of our releases. `record`: keep the run and its findings in the database, so
     that they have an age and can be acknowledged; without it nothing is written, as a standby
     needs. `each` is told of every finding as it is found, however many there are, and of its state:
-    open or acknowledged. Raises ChainError where nothing was imported yet, WrongChainError for
-    another chain than the mirrored one, UsageError for a scope that the mirror has not reached,
-    RpcError.
+    open or acknowledged. `timeline`: add up what was matched over time, for a chart. Raises
+    ChainError where nothing was imported yet, WrongChainError for another chain than the mirrored
+    one, UsageError for a scope that the mirror has not reached, RpcError.
     """
     if record:
         figures.refresh_statistics(ledger.engine)
-    run = _Run(ledger, scope, allow_code, each, progress)
+    run = _Run(
+        ledger=ledger,
+        scope=scope,
+        allow_code=allow_code,
+        each=each,
+        timeline=timeline,
+        progress=progress,
+    )
     if rpc_url is None:
         with ledger.read() as connection:
             contract = _imported(ledger, connection, scope, chain_id=None)
@@ -81,52 +90,54 @@ class _Node:
     block: BlockHeader
 
 
+@dataclass(kw_only=True)
 class _Run:
     """One run: what it goes on from, what it compares, and what it leaves behind."""
 
-    result: ReconcileResult
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        scope: Scope,
-        allow_code: Collection[bytes],
-        each: Callable[[ReconcileResult, Finding, str], None] | None,
-        progress: Progress,
-    ) -> None:
-        self._ledger = ledger
-        self._scope = scope
-        self._allow_code = allow_code
-        self._each = each
-        self._progress = progress
+    ledger: Ledger
+    scope: Scope
+    allow_code: Collection[bytes]
+    each: Callable[[ReconcileResult, Finding, str], None] | None
+    timeline: bool
+    progress: Progress
+    result: ReconcileResult = field(init=False)
+    far: reconciled.Compared = field(init=False)
 
     def compare(
         self, connection: Connection, contract: StoredContract, node: _Node | None = None
     ) -> None:
         """Compare on one snapshot of the database and, with a node, at one block."""
-        ledger = self._ledger
+        ledger = self.ledger
         known = acknowledged.read_acknowledged(connection, ledger.token, now=ledger.now())
-        result = ReconcileResult(contract.address, contract.chain_id, scope=self._scope)
-        result.known, result.each = known, self._each
-        if self._scope.incremental:
+        result = ReconcileResult(contract.address, contract.chain_id, scope=self.scope)
+        result.known, result.each = known, self.each
+        if self.scope.incremental:
             point = reconciled.find_point(connection, ledger.token, contract, known)
             result.point, result.anew = (None, point) if isinstance(point, str) else (point, None)
-        books = Books(ledger, connection, contract, result, self._scope)
-        books.compare(self._progress)
+        books = Books(ledger, connection, contract, result, self.scope)
+        books.compare(self.progress)
         if result.point is not None:
             result.add(reconciled.carried_over(connection, ledger.token, result.point, known))
         if node is not None:
             result.block, result.block_hash = node.block.number, node.block.hash
-            Chain(books, node.rpc, node.chain, node.block, self._allow_code).compare(self._progress)
+            Chain(books, node.rpc, node.chain, node.block, self.allow_code).compare(self.progress)
+        if self.timeline:
+            result.timeline = read_timeline(
+                connection,
+                ledger.token,
+                contract,
+                number_min=books.reach.first_number,
+                number_max=books.compared,
+            )
         self.result = result
-        self._far = reconciled.how_far(connection, ledger.token, contract, books.compared)
+        self.far = reconciled.how_far(connection, ledger.token, contract, books.compared)
 
     def record(self) -> None:
         """Keep the run and its findings."""
-        ledger = self._ledger
+        ledger = self.ledger
         ledger.run(
             lambda c: reconciled.record_run(
-                c, ledger.token, self.result, self._far, now=ledger.now()
+                c, ledger.token, self.result, self.far, now=ledger.now()
             )
         )
 

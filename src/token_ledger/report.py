@@ -1,4 +1,4 @@
-"""What a reconciliation found, as files: JSON Lines for programs.
+"""What a reconciliation found, as files: JSON Lines for programs, a page for people.
 
 They are written whole or not at all, and leave the operator's house, so who acknowledged a
 finding, and why, stands there only where that is asked for.
@@ -13,8 +13,9 @@ from pathlib import Path
 import orjson
 
 from token_ledger.core.comparison import ReconcileResult
-from token_ledger.core.types import Finding
-from token_ledger.wholefile import writing_whole
+from token_ledger.core.report_page import Page
+from token_ledger.core.types import Finding, Token
+from token_ledger.wholefile import write_whole, writing_whole
 
 
 @contextmanager
@@ -32,3 +33,14 @@ def writing_findings(
             file.write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
 
         yield each
+
+
+def write_html(
+    path: Path, result: ReconcileResult, token: Token, *, now: int, texts: bool = False
+) -> None:
+    """Write a result as one HTML page that needs nothing from elsewhere.
+
+    `now`: when it was made, in microseconds since the epoch. `texts`: with who acknowledged, and
+    why. Raises OSError.
+    """
+    write_whole(path, Page(result, token, now, texts).render().encode("utf-8"))

@@ -63,11 +63,12 @@ def test_a_known_finding_is_acknowledged(book, fresh_anvil: str) -> None:
     with Rpc(fresh_anvil) as rpc:
         rpc.call("anvil_dealERC20", [address, contract, hex(10**6)])
     book("import", *rpc_words)
-    ended = book("reconcile", *rpc_words, "--jsonl", "found.jsonl")
+    ended = book("reconcile", *rpc_words, "--jsonl", "found.jsonl", "--html", "found.html")
     name = next(line.split()[1] for line in ended.out.splitlines() if line.startswith("  id"))
     assert (1, 14) == (ended.status, len(name))
     lines = Path("found.jsonl").read_text(encoding="utf-8").splitlines()
     assert [name] == [json.loads(line)["id"][:14] for line in lines]
+    assert f"<code>{name}</code>" in Path("found.html").read_text(encoding="utf-8")
     words = ("--reason", "seed round", "--by", "Grace")
     ended = book("finding", "acknowledge", name, *words, "--until", "2099-12-31", "--json")
     assert (0, "acknowledged") == (ended.status, ended.document["state"])

@@ -47,6 +47,7 @@ _DAY = 86_400_000_000
 )
 @allow_code_option
 @click.option("--jsonl", type=FILE, metavar="FILE", help="Write all findings, one a line.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write a page to read, print and keep.")
 @click.option("--with-texts", is_flag=True, help="Files name who acknowledged, and why.")
 @click.option("--no-record", is_flag=True, help="Write nothing to the database: for a standby.")
 @pass_app
@@ -62,6 +63,7 @@ def reconcile(
     incremental: bool,
     allow_code: tuple[bytes, ...],
     jsonl: Path | None,
+    html: Path | None,
     with_texts: bool,
     no_record: bool,
 ) -> int:
@@ -70,7 +72,7 @@ def reconcile(
     Findings that were acknowledged are listed apart, and do not count for the exit status.
     """
     from token_ledger.reconcile import reconcile as run_reconcile
-    from token_ledger.report import writing_findings
+    from token_ledger.report import write_html, writing_findings
 
     scope = Scope(from_block, to_block, as_of, incremental)
     lines = nullcontext() if jsonl is None else writing_findings(jsonl, texts=with_texts)
@@ -83,8 +85,11 @@ def reconcile(
             allow_code=allow_code,
             record=not no_record,
             each=each,
+            timeline=html is not None,
             progress=progress,
         )
+        if html is not None:
+            write_html(html, result, ledger.token, now=ledger.now(), texts=with_texts)
     app.answer(result.to_json(), lambda screen: _show(screen, result))
     return GOOD if result.settled else FINDINGS
 

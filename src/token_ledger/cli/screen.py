@@ -14,18 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from token_ledger.core.joiners import joins
+from token_ledger.core.shown import printable as printable  # noqa: PLC0414 — asked for here
 from token_ledger.core.types import Finding
-
-
-def printable(value: object) -> str:
-    """Return a value as one line of text without control characters; None as an empty string."""
-    text = "" if value is None else str(value)
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or joins(text, i) else repr(c)[1:-1] for i, c in enumerate(text)
-    )
 
 
 def _spelled(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from token_ledger.core.address import to_checksum
 from token_ledger.core.findings import finding_id
 from token_ledger.core.parse import format_timestamp
 from token_ledger.core.strict import to_hex
+from token_ledger.core.timeline import Timeline
 from token_ledger.core.types import Finding
 from token_ledger.errors import UsageError
 
@@ -92,6 +94,7 @@ class ReconcileResult:
     as far as the mirror knows, not replayed. `unsealed`: entries not sealed. `findings` are open,
     `acknowledged` ones stand apart. `point`: what an incremental run went on from; `anew`: why one
     compared everything all the same. `each`: is told of every finding and its state, kept or not.
+    `kinds`: how many of each kind are open. `timeline`: where a chart was asked for.
     """
 
     contract: bytes
@@ -114,6 +117,8 @@ class ReconcileResult:
     acknowledged: list[Finding] = field(default_factory=list)
     acknowledged_total: int = 0
     first_seen: dict[bytes, int] = field(default_factory=dict)
+    kinds: Counter[str] = field(default_factory=Counter)
+    timeline: Timeline | None = None
     each: Callable[[ReconcileResult, Finding, str], None] | None = None
 
     @property
@@ -135,6 +140,7 @@ class ReconcileResult:
             else:
                 state, kept = "open", self.findings
                 self.findings_total += 1
+                self.kinds[finding.kind] += 1
             if len(kept) < FINDINGS_MAX:
                 kept.append(finding)
             if self.each is not None:
@@ -177,6 +183,7 @@ class ReconcileResult:
             "unsealed": self.unsealed,
             "findings_total": self.findings_total,
             "acknowledged_total": self.acknowledged_total,
+            "kinds": dict(sorted(self.kinds.items())),
         }
 
     def to_json(self) -> dict[str, object]:

@@ -7,6 +7,8 @@ Does not know what is being hashed: `entry`, `batch` and `address` do.
 
 from __future__ import annotations
 
+import hashlib
+
 from sha3 import keccak_256
 
 _ZERO_PADDING = tuple(bytes(-n % 32) for n in range(32))
@@ -17,6 +19,11 @@ _WORDS = tuple(n.to_bytes(32, "big") for n in range(_WORDS_COUNT))
 def keccak(data: bytes) -> bytes:
     """Return the Keccak-256 of `data`, 32 bytes (the one of Ethereum, not FIPS 202's SHA3-256)."""
     return keccak_256(data).digest()  # type: ignore[no-any-return]
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the SHA-256 of `data`, 32 bytes: for what browsers check, never for the books."""
+    return hashlib.sha256(data).digest()
 
 
 def word(number: int) -> bytes:

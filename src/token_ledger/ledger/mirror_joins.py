@@ -103,7 +103,7 @@ def count_matches(
     """Return how many entries of a window match their transfers, if all do; None otherwise."""
     first, last = window[0], window[-1]
     expected = sum(run.count for run in window)
-    entries = _numbered(token, first, last.last_entry_no)
+    entries = numbered(token, first, last.last_entry_no)
     transfers = chain_transfers.c
     same = and_(
         transfers.value == entries.c.amount,
@@ -124,13 +124,15 @@ def count_matches(
     return expected if (rows, matches) == (expected, expected) else None
 
 
-def _numbered(token: StoredToken, first: SealedRun, last_entry_no: int) -> Subquery:
+def numbered(token: StoredToken, first: SealedRun, last_entry_no: int) -> Subquery:
+    """Select entries from the first one of a run on, each with its `seq` and its sides."""
     table = token_ledger.c
     place = func.row_number().over(order_by=table.entry_no)
     return (
         select(
             (place + (first.first_seq - 1)).label("seq"),
             table.id,
+            table.timestamp,
             _SENDER.c.address.label("from_address"),
             _RECEIVER.c.address.label("to_address"),
             table.amount,
@@ -151,7 +153,7 @@ def _with_sides() -> FromClause:
 
 def read_lines(connection: Connection, token: StoredToken, run: SealedRun) -> list[Line]:
     """Return the entries of one batch."""
-    entries = _numbered(token, run, run.last_entry_no)
+    entries = numbered(token, run, run.last_entry_no)
     rows = connection.execute(select(entries).order_by(entries.c.seq))
     return [Line(r.seq, r.id, r.from_address, r.to_address, r.amount) for r in rows]
 
