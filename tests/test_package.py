@@ -55,6 +55,7 @@ OF_THE_LEDGER = {
     "holds expire": "expire_holds",
     "holds list": "holds",
     "holds show": "get_hold",
+    "feed": "feed",
     "recalc": "recalc",
     "release": "release",
     "account close": "close_account",

@@ -1,11 +1,17 @@
-"""`recalc` by the command: what it prints, and how it ends."""
+"""`recalc`, `check` and `feed` by the command: what they print, and how they end."""
 
 from __future__ import annotations
 
+import json
+import signal
 import sqlite3
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.conftest import Run
+
+Spawn = Callable[..., subprocess.Popen[bytes]]
 
 
 def damage(tmp_path: Path, statement: str) -> None:
@@ -61,3 +67,41 @@ def test_check_ends_with_0_1_and_2(book: Run, tmp_path: Path) -> None:
     assert "alice" not in ended.out
     assert "2 FINDINGS" == book("check").out.splitlines()[-1]
     assert 2 == book("check", "--db", "sqlite:///none.db").status
+
+
+def test_feed_prints_json_lines(book: Run) -> None:
+    """Each line is an entry; the last one's number is where the next call goes on."""
+    for n in range(3):
+        assert 0 == book("mint", "alice", n + 1, "--reason", "x", "--memo", "=1+1").status
+    lines = [json.loads(line) for line in book("feed").out.splitlines()]
+    assert [1, 2, 3, 4] == [line["entry_no"] for line in lines]
+    assert "=1+1" == lines[1]["memo"]
+    assert [lines[3]] == [json.loads(x) for x in book("feed", "--after", 3).out.splitlines()]
+    assert 2 == len(book("feed", "--limit", 2).out.splitlines())
+    document = book("feed", "--after", 1, "--json").document
+    assert (3, 4) == (len(document["entries"]), document["after"])
+    assert 2 == book("feed", "--follow", "--json").status
+
+
+def test_feed_follows(book: Run, spawn: Spawn) -> None:
+    """With --follow it goes on with what is posted later, until it is interrupted."""
+    process = spawn("feed", "--follow")
+    assert process.stdout is not None
+    assert 1 == json.loads(process.stdout.readline())["entry_no"]
+    assert 0 == book("mint", "alice", 5, "--reason", "late").status
+    assert "late" == json.loads(process.stdout.readline())["reason"]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert 130 == process.returncode
+
+
+def test_statement_as_csv(book: Run, spawn: Spawn) -> None:
+    """`statement --csv` writes RFC 4180 text, all of it unless limited."""
+    assert 0 == book("mint", "alice", "2.5", "--reason", "=1+1").status
+    process = spawn("statement", "alice", "--csv")
+    out, _ = process.communicate(timeout=60)
+    lines = out.decode().split("\r\n")
+    assert ("time", 4) == (lines[0].split(",")[0], len(lines))
+    assert "2.5" in lines[1]
+    assert "'=1+1" in lines[1]
+    assert 2 == book("statement", "alice", "--csv", "--json").status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from token_ledger.cli.post import human
 from token_ledger.cli.screen import Screen
 from token_ledger.core.parse import format_timestamp
 from token_ledger.core.strict import to_hex
+from token_ledger.errors import UsageError
 
 if TYPE_CHECKING:
     from token_ledger.ledger import StoredEntry
@@ -48,17 +50,34 @@ def _read(words: dict[str, Any]) -> dict[str, Any]:
 @click.argument("account_id", metavar="ID")
 @click.option("--with", "counterparty", metavar="ID", help="The other account, or system.")
 @click.option("--direction", type=click.Choice(["in", "out"]), help="What came in, or went out.")
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV for accountants: all, or --limit.")
 @filter_options
 @pass_app
-def statement(app: App, /, *, account_id: str, **words: Any) -> None:
+def statement(app: App, /, *, account_id: str, as_csv: bool, **words: Any) -> None:
     """Show an account's entries, the last posted first.
 
     Where entries are chosen, a page may be short and still lead on: none looks at more than 10,000.
     """
+    if as_csv:
+        _print_csv(app, account_id, _read(words))
+        return
     with app.open_ledger() as ledger:
         page = ledger.get_statement(account_id, **_read(words))
         symbol = ledger.token.symbol
     _answer_entries(app, account_id, symbol, page.entries, page.cursor)
+
+
+def _print_csv(app: App, account_id: str, words: dict[str, Any]) -> None:
+    """Print a statement as RFC 4180 text: its line ends are CRLF, whatever the system's are."""
+    limit, cursor = words.pop("limit"), words.pop("cursor")
+    if app.json or cursor is not None:
+        raise UsageError("--csv is the whole statement", hint="leave --json and --cursor away")
+    source = click.get_current_context().get_parameter_source("limit")
+    chosen = None if source is click.core.ParameterSource.DEFAULT else limit
+    with app.open_ledger() as ledger:
+        for line in ledger.statement_csv(account_id, limit=chosen, **words):
+            sys.stdout.buffer.write(line.encode())
+    sys.stdout.buffer.flush()
 
 
 @click.command(cls=LedgerCommand)

@@ -1,13 +1,23 @@
-"""Commands of whoever keeps the books in order: recalc, check."""
+"""Commands of whoever keeps the books in order: recalc, check, feed."""
 
 from __future__ import annotations
 
+import json
+import sys
+import time
+from typing import Any
+
 import click
 
-from token_ledger.cli.app import ADDRESS, App, LedgerCommand, pass_app
+from token_ledger.cli.app import ADDRESS, App, LedgerCommand, pass_app, print_json
+from token_ledger.cli.book import entry_json
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
+from token_ledger.errors import UsageError
+
+PAGE_MAX = 1_000
+POLL_S = 0.5
 
 
 @click.command(cls=LedgerCommand)
@@ -75,4 +85,39 @@ def check(app: App, /, *, contract_signers: tuple[bytes, ...]) -> int:
     return GOOD if result.clean else FINDINGS
 
 
-COMMANDS = (recalc, check)
+@click.command(cls=LedgerCommand)
+@click.option("--after", type=int, default=0, show_default=True, metavar="N", help="Entry number.")
+@click.option("--limit", type=int, metavar="N", help="Stop after so many; by default at the end.")
+@click.option("--follow", is_flag=True, help="Wait for what comes, until interrupted.")
+@pass_app
+def feed(app: App, /, *, after: int, limit: int | None, follow: bool) -> int:
+    """Print the entries after an entry number as JSON lines, the first posted first, none skipped.
+
+    Go on with the entry_no of the last line. With --json it is one document, for what is there now.
+    """
+    if app.json and follow:
+        raise UsageError("--json is one document", hint="--follow prints JSON lines by itself")
+    lines: list[dict[str, Any]] = []
+    with app.open_ledger() as ledger:
+        left = limit
+        while left is None or left > 0:
+            page = ledger.feed(after, PAGE_MAX if left is None else min(left, PAGE_MAX))
+            for entry in page.entries:
+                if app.json:
+                    lines.append(entry_json(entry))
+                else:
+                    sys.stdout.write(json.dumps(entry_json(entry), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+            after = page.after
+            left = None if left is None else left - len(page.entries)
+            if page.entries:
+                continue
+            if not follow:
+                break
+            time.sleep(POLL_S)
+    if app.json:
+        print_json({"entries": lines, "after": after})
+    return GOOD
+
+
+COMMANDS = (recalc, check, feed)

@@ -44,7 +44,7 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class Ledger(Acknowledging, Controls, Earning, Holding, Questions, Upkeep, Ways):
+class Ledger(Acknowledging, Controls, Earning, Holding, Upkeep, Questions, Ways):
     """An open ledger, and the token that its methods speak of."""
 
     def __init__(

@@ -126,6 +126,20 @@ def get_entry_by_number(connection: Connection, token: StoredToken, entry_no: in
     )
 
 
+def read_entries(
+    connection: Connection, token: StoredToken, *, after: int, up_to: int, limit: int
+) -> list[StoredEntry]:
+    """Return entries of the token with `after < entry_no ≤ up_to`, the first posted first."""
+    rows = connection.execute(
+        select_stored()
+        .where(_ENTRY.c.token_no == token.token_no)
+        .where(_ENTRY.c.entry_no > after, _ENTRY.c.entry_no <= up_to)
+        .order_by(_ENTRY.c.entry_no)
+        .limit(limit)
+    )
+    return [to_stored(row, token) for row in rows]
+
+
 def get_supply(connection: Connection, token: StoredToken) -> Supply:
     """Return the token's supply."""
     row = connection.execute(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from token_ledger.core.types import Batch, Entry
-from token_ledger.errors import RetryableError
+from token_ledger.errors import RetryableError, UnavailableError
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.batches import Head, select_entries, to_entry
 from token_ledger.ledger.schema import WRITERS_LOCK, token_batches, token_ledger
@@ -38,28 +38,34 @@ class UnsealedEntry:
     to_balance_before: int
 
 
-def watermark(engine: Engine) -> int:
+def watermark(engine: Engine, *, attempts: int = WATERMARK_ATTEMPTS_MAX) -> int:
     """Return an entry number at or below which nothing can be committed any more.
 
     On PostgreSQL writers share a lock from before they take an entry number to their commit; here
     it is held alone for an instant, in READ COMMITTED, so that what was waited for is seen. The
     wait is short and is given up rather than stall new writers behind it. Raises RetryableError
-    while one long posting (a `load`) keeps the lock.
+    while one long posting (a `load`) keeps the lock, and UnavailableError on a standby: what its
+    primary may still commit, only the primary knows.
     """
     highest = select(func.coalesce(func.max(token_ledger.c.entry_no), 0))
     if engine.dialect.name == "sqlite":
         with engines.reading(engine) as connection:
             return int(connection.execute(highest).scalar_one())
-    for attempt in range(1, WATERMARK_ATTEMPTS_MAX + 1):
+    for attempt in range(1, attempts + 1):
         try:
             with engines.writing(engine) as connection:
+                if connection.scalar(text("SELECT pg_is_in_recovery()")):
+                    raise UnavailableError(
+                        "a standby cannot tell what its primary may still commit",
+                        hint="ask the primary",
+                    )
                 connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK}
                 )
                 return int(connection.execute(highest).scalar_one())
         except RetryableError:
-            if attempt < WATERMARK_ATTEMPTS_MAX:
+            if attempt < attempts:
                 time.sleep(random.uniform(0, _BACKOFF_S))  # noqa: S311 - jitter, not a secret
     raise RetryableError(
         "a long posting is under way, and what it will commit must not be sealed over",

@@ -1,14 +1,19 @@
-"""The verbs of whoever keeps the books in order. Methods of `Ledger`."""
+"""The verbs of whoever keeps the books in order, or passes them on. Methods of `Ledger`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from token_ledger.core.progress import Progress, no_progress
-from token_ledger.ledger import recalculation
+from token_ledger.ledger import accounting, feeding, recalculation
+from token_ledger.ledger.accounts import PAGE_MAX
+from token_ledger.ledger.feeding import FeedPage
+from token_ledger.ledger.questions import Questions
 from token_ledger.ledger.recalculation import Recalculation
-from token_ledger.ledger.verbs import Verbs
 
 
-class Upkeep(Verbs):
+class Upkeep(Questions):
     """What `Ledger` gets from this module."""
 
     def recalc(self, *, dry_run: bool = False, progress: Progress = no_progress) -> Recalculation:
@@ -22,3 +27,27 @@ class Upkeep(Verbs):
         return recalculation.recalculate(
             self.tokens(), read=self.read, run=self.run, dry_run=dry_run, progress=progress
         )
+
+    def feed(self, after: int = 0, limit: int = PAGE_MAX) -> FeedPage:
+        """Return the entries after an entry number, the first posted first: every one, once.
+
+        Ask again with the page's own `after`; an empty page says that there is nothing yet. Unlike
+        numbers that one reads oneself it never skips an entry that commits late. What is committed
+        alone, in a caller's transaction as well. Raises UsageError, and UnavailableError on a
+        standby.
+        """
+        return feeding.read_feed(self.engine, self.token, after=after, limit=limit)
+
+    def statement_csv(
+        self, account_id: str, *, limit: int | None = None, **filters: Any
+    ) -> Iterator[str]:
+        """Yield an account's statement as lines of RFC 4180 CSV, header first, newest entry next.
+
+        `filters`: those of `get_statement`. `limit`: so many entries; all by default. A cell of
+        text that a spreadsheet would take for a formula gets an apostrophe before it.
+        """
+
+        def page(count: int, cursor: str | None) -> Any:
+            return self.get_statement(account_id, limit=count, cursor=cursor, **filters)
+
+        return accounting.statement_lines(page, account_id, limit=limit)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, TypeVar, Unpack, overload
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from token_ledger.core.parse import (
     Amount,
@@ -34,6 +34,8 @@ _SEED_RUN = 500
 
 class Verbs(ABC):
     """What `Ledger` gets from this module, and what it gives for it."""
+
+    engine: Engine
 
     @property
     @abstractmethod
