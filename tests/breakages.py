@@ -19,6 +19,16 @@ BROKEN: dict[str, tuple[set[str], str, Statement]] = {
         "token_ledger",
         lambda _: f"UPDATE token_ledger SET memo = 'other' WHERE {AN_ENTRY}",
     ),
+    "words that went unrecorded": (
+        {"redaction_differs"},
+        "token_ledger",
+        lambda _: f"UPDATE token_ledger SET memo = NULL, redacted_at = 9 WHERE {AN_ENTRY}",
+    ),
+    "words that came back": (
+        {"redaction_differs"},
+        "token_ledger",
+        lambda _: "UPDATE token_ledger SET memo = 'back' WHERE reason = 'award'",
+    ),
     "a key": (
         {"nonce_differs"},
         "token_ledger",

@@ -40,7 +40,8 @@ def full(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
     ledger.reverse(gift.id, 1)
     held = ledger.hold("carol", 10)
     ledger.capture(held.id, 4, to="dave")
-    ledger.mint("bob", 7, reason="award", idempotency_key="award")
+    award = ledger.mint("bob", 7, reason="award", idempotency_key="award", memo="a private word")
+    ledger.redact(award.id)
     ledger.burn("bob", 2, reason="fee")
     ledger.set_rule("publish", 2)
     for _ in range(2):

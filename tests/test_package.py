@@ -57,6 +57,7 @@ OF_THE_LEDGER = {
     "holds show": "get_hold",
     "feed": "feed",
     "recalc": "recalc",
+    "redact": "redact",
     "release": "release",
     "account close": "close_account",
     "account freeze": "freeze_account",

@@ -73,15 +73,9 @@ def test_redacted_texts_cannot_be_opened(sqlite_url: str, tmp_path: Path) -> Non
         books.fill(ledger, 10)
         seal(ledger)
         entry = ledger.get_statement("alice").entries[0]
-        with ledger.write() as connection:
-            connection.execute(
-                text(
-                    "UPDATE token_ledger SET reason = NULL, reference_type = NULL,"
-                    " reference_id = NULL, memo = NULL, metadata = NULL, idempotency_key = NULL,"
-                    " redacted_at = 1 WHERE id = :id"
-                ),
-                {"id": entry.id},
-            )
+        ledger.redact(entry.id, ["key"])
+        assert "play" == prove(ledger, entry.id, open_texts=True).opening.texts.reason  # type: ignore[union-attr]
+        ledger.redact(entry.id)
         assert verify_proof(prove(ledger, entry.id)).consistent
         with pytest.raises(UnavailableError, match="redacted"):
             prove(ledger, entry.id, open_texts=True)

@@ -105,3 +105,19 @@ def test_statement_as_csv(book: Run, spawn: Spawn) -> None:
     assert "2.5" in lines[1]
     assert "'=1+1" in lines[1]
     assert 2 == book("statement", "alice", "--csv", "--json").status
+
+
+def test_redact_and_what_is_left(book: Run) -> None:
+    """The words are gone from every view, which says so; a wrong field ends with 2."""
+    posted = book(
+        "mint", "alice", 1, "--reason", "x", "--memo", "my secret", "--key", "k", "--json"
+    ).document
+    assert 2 == book("redact", posted["id"], "--field", "amount").status
+    done = book("redact", posted["id"], "--by", "clerk", "--json").document
+    assert (["reference", "memo", "metadata"], ["clerk"]) == (done["redacted"], done["actors"])
+    for words in (("entry", "show", posted["id"]), ("statement", "alice"), ("feed",)):
+        assert "my secret" not in book(*words).out
+    shown = book("entry", "show", posted["id"], "--json").document
+    assert (True, None, "x") == (shown["redacted"], shown["memo"], shown["reason"])
+    assert "redacted" in book("redact", posted["id"], "--field", "key").out
+    assert 0 == book("check").status

@@ -153,7 +153,7 @@ def _statement_row(entry: StoredEntry, account_id: str) -> list[object]:
         f"{'-' if paid else '+'}{entry.amount}",
         human(entry.balance_after(account_id), entry.decimals),
         entry.to_account if paid else entry.from_account,
-        entry.reason,
+        entry.reason if entry.redacted_at is None else f"{entry.reason or ''} (redacted)".strip(),
         to_hex(entry.id),
     ]
 

@@ -1,4 +1,4 @@
-"""Commands of whoever keeps the books in order: recalc, check, feed."""
+"""Commands of whoever keeps the books in order: recalc, check, feed, redact."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from token_ledger.cli.book import entry_json
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
+from token_ledger.core.parse import format_timestamp
+from token_ledger.core.strict import to_hex
 from token_ledger.errors import UsageError
 
 PAGE_MAX = 1_000
@@ -120,4 +122,44 @@ def feed(app: App, /, *, after: int, limit: int | None, follow: bool) -> int:
     return GOOD
 
 
-COMMANDS = (recalc, check, feed)
+@click.command(cls=LedgerCommand)
+@click.argument("entry_id", metavar="ENTRY_ID")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME",
+    help="reason, reference, memo, metadata or key; by default reference, memo and metadata.",
+)
+@click.option("--by", "actor", default="", metavar="WHO", help="Who erases: kept with the time.")
+@pass_app
+def redact(app: App, /, *, entry_id: str, fields: tuple[str, ...], actor: str) -> None:
+    """Erase words of an entry for ever. Its id, its amounts and every root stay as they are.
+
+    Backups, and PostgreSQL's dead rows until VACUUM, still hold what they hold.
+    """
+    from token_ledger.ledger.redaction import USUAL
+
+    with app.open_ledger() as ledger:
+        result = ledger.redact(entry_id, fields or USUAL, actor=actor)
+    document = {
+        "id": to_hex(result.id),
+        "entry_no": result.entry_no,
+        "redacted": list(result.fields),
+        "redacted_at": format_timestamp(result.redacted_at),
+        "actors": list(result.actors),
+    }
+    app.answer(
+        document,
+        lambda screen: screen.pairs(
+            [
+                ("entry", document["id"]),
+                ("redacted", ", ".join(result.fields)),
+                ("at", document["redacted_at"]),
+                ("by", ", ".join(result.actors) or None),
+            ]
+        ),
+    )
+
+
+COMMANDS = (recalc, check, feed, redact)

@@ -13,16 +13,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from token_ledger.core.address import to_checksum
-from token_ledger.core.entry import EntryHasher, RecordHasher, entry_nonce
+from token_ledger.core.entry import EntryHasher, RecordHasher, entry_nonce, entry_ref, ref_salt
 from token_ledger.core.progress import Progress
 from token_ledger.core.strict import to_hex
-from token_ledger.core.types import UINT256_MAX, Finding
+from token_ledger.core.types import UINT256_MAX, Finding, Texts
 from token_ledger.ledger import schema
 from token_ledger.ledger.tokens import StoredToken
 
 FETCH = 2_000
 _ENTRY = schema.token_ledger.c
 _SYSTEM = schema.SYSTEM_ACCOUNT_NO
+_TEXTS = ("idempotency_key", "reason", "reference_type", "reference_id", "memo")
 
 
 def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
@@ -36,6 +37,15 @@ def read_addresses(connection: Connection) -> dict[int, bytes]:
     table = schema.accounts.c
     rows = stream(connection, select(table.account_no, table.address))
     return {number: bytes(address) for number, address in rows}
+
+
+def _read_erased(connection: Connection) -> dict[int, frozenset[str]]:
+    """Return which columns were erased, by entry: redactions are few."""
+    table = schema.token_redactions.c
+    found: dict[int, set[str]] = {}
+    for number, field in stream(connection, select(table.entry_no, table.field)):
+        found.setdefault(number, set()).add(field)
+    return {number: frozenset(fields) for number, fields in found.items()}
 
 
 class EntryWalk:
@@ -58,6 +68,7 @@ class EntryWalk:
         self._balances: dict[int, int] = {}
         self._posted_at: dict[int, int] = {}
         self._supply = 0
+        self._erased = _read_erased(connection)
         self.count = 0
 
     def findings(self) -> Iterator[Finding]:
@@ -90,10 +101,14 @@ class EntryWalk:
         """Yield where nonce, ref or id are not what the row demands."""
         addresses = self._addresses
         sides = (addresses[row.from_account], addresses[row.to_account])
-        if row.redacted_at is None and None in (row.idempotency_key, row.reason, row.memo):
-            yield self._finding("entry_invalid", "texts are missing, and not as redacted", row)
-        elif row.redacted_at is None:
-            texts = (row.reason, row.reference_type, row.reference_id, row.memo, row.metadata)
+        erased = self._erased.get(row.entry_no, frozenset()) if row.redacted_at else frozenset()
+        texts = (row.reason, row.reference_type, row.reference_id, row.memo, row.metadata)
+        present = (row.idempotency_key, *texts[:4])
+        lost = {name for name, text in zip(_TEXTS, present, strict=True) if text is None}
+        if lost != erased - {"metadata"} or ("metadata" in erased and row.metadata is not None):
+            message = "what is missing of its texts is not what was recorded as redacted"
+            yield self._finding("redaction_differs", message, row)
+        elif not erased:
             nonce, ref, entry_id = self._records.hashes(
                 *sides, row.amount, row.idempotency_key, texts
             )
@@ -101,6 +116,10 @@ class EntryWalk:
                 return
             if nonce == row.nonce and ref != row.ref:
                 yield self._finding("ref_differs", "the texts do not open the entry's ref", row)
+        elif erased == {"idempotency_key"} and row.ref != entry_ref(
+            ref_salt(self._secret, row.nonce), Texts(*texts)
+        ):
+            yield self._finding("ref_differs", "the texts do not open the entry's ref", row)
         if row.idempotency_key is not None:
             nonce = entry_nonce(self._secret, row.idempotency_key)
             if nonce != row.nonce:

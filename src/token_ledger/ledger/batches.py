@@ -27,6 +27,7 @@ from token_ledger.ledger.schema import (
     batch_signatures,
     token_batches,
     token_ledger,
+    token_redactions,
 )
 from token_ledger.ledger.tokens import StoredToken
 
@@ -207,12 +208,17 @@ def batch_of(connection: Connection, token: StoredToken, entry_id: bytes) -> int
 
 
 def read_texts(connection: Connection, token: StoredToken, entry_id: bytes) -> Texts | None:
-    """Return the texts of an entry, or None where they were redacted."""
-    table = token_ledger
+    """Return the texts of an entry, or None where one of them was redacted."""
+    table, erased = token_ledger, token_redactions.c
     row = connection.execute(
         select(table).where(table.c.token_no == token.token_no, table.c.id == entry_id)
     ).one()
-    if row.redacted_at is not None:
+    lost = connection.execute(
+        select(erased.field)
+        .where(erased.entry_no == row.entry_no, erased.field != "idempotency_key")
+        .limit(1)
+    ).first()
+    if lost is not None:
         return None
     return Texts(row.reason, row.reference_type, row.reference_id, row.memo, row.metadata)
 

@@ -19,6 +19,10 @@ UPDATED: dict[str, tuple[str, ...]] = {
         *("frozen_at", "closed_at", "balance_max", "spend_max", "spend_period"),
         *("window_start", "window_spent", "overdraft_max", "debt", "latest_at"),
     ),
+    "token_ledger": (  # to NULL alone, where `token_redactions` says so: a trigger sees to it
+        *("reason", "reference_type", "reference_id", "memo", "metadata", "idempotency_key"),
+        "redacted_at",
+    ),
     "token_holds": ("remaining", "captured", "released_at", "updated_at"),
     "token_supply": ("total_supply", "total_minted", "total_burned", "credit", "updated_at"),
     "tokens": ("canonical_chain_id", "closing_at", "finalized_at", "balance_max"),

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 """The migration that this release reads and writes."""
 
 VERSION_TABLE = "token_ledger_version"
@@ -205,7 +205,7 @@ token_ledger = Table(
     Column("from_account", BigInteger, ForeignKey("accounts.account_no"), nullable=False),
     Column("to_account", BigInteger, ForeignKey("accounts.account_no"), nullable=False),
     Column("amount", Uint256(), nullable=False),
-    # The next six are NULL only where redacted_at says so; absent metadata is NULL always.
+    # The next six are NULL only where token_redactions says so; absent metadata is NULL always.
     Column("reason", Text),
     Column("reference_type", Text),
     Column("reference_id", Text),
@@ -219,6 +219,15 @@ token_ledger = Table(
     Column("supply_after", Uint256()),  # set on mints and burns alone
     Column("created_at", BigInteger, nullable=False),
     Column("redacted_at", BigInteger),
+)
+
+token_redactions = Table(  # append-only: what of which entry was erased
+    "token_redactions",
+    metadata,
+    Column("entry_no", BigInteger, ForeignKey("token_ledger.entry_no"), primary_key=True),
+    Column("field", Text, primary_key=True),  # a column of token_ledger
+    Column("redacted_at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
 )
 
 token_requests = Table(  # of verbs that are more than one entry's words

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from token_ledger.core.progress import Progress, no_progress
-from token_ledger.ledger import accounting, feeding, recalculation
+from token_ledger.ledger import accounting, feeding, queries, recalculation, redaction
 from token_ledger.ledger.accounts import PAGE_MAX
+from token_ledger.ledger.composite import Desk
 from token_ledger.ledger.feeding import FeedPage
 from token_ledger.ledger.questions import Questions
 from token_ledger.ledger.recalculation import Recalculation
+from token_ledger.ledger.redaction import Redaction
 
 
 class Upkeep(Questions):
@@ -27,6 +29,39 @@ class Upkeep(Questions):
         return recalculation.recalculate(
             self.tokens(), read=self.read, run=self.run, dry_run=dry_run, progress=progress
         )
+
+    def redact(
+        self,
+        entry_id: bytes | str,
+        fields: Collection[str] = redaction.USUAL,
+        *,
+        actor: str = "",
+    ) -> Redaction:
+        """Erase words of an entry for ever: reference, memo and metadata, or the `fields` named.
+
+        `fields`: of reason, reference, memo, metadata and key. `actor`: who did it, kept with the
+        time. Sides, amount, id and every root stay, a repeat under an erased key still returns the
+        first result, and the texts of the entry cannot be opened in a proof any more. What was
+        erased before stays so. Raises UnknownEntryError, UsageError for a field that there is not.
+        """
+        token = self.token
+        wanted = queries.parse_entry_id(entry_id) if isinstance(entry_id, str) else entry_id
+        result = self.run(
+            lambda c: redaction.redact(
+                Desk(c, self.context, token), wanted, fields=fields, actor=actor, now=self.now()
+            )
+        )
+        redaction.forget(self.engine)
+        return result
+
+    def get_redaction(self, entry_id: bytes | str) -> Redaction | None:
+        """Return what of an entry was erased, when and by whom; None while nothing was.
+
+        Raises UnknownEntryError.
+        """
+        token, entry = self.token, self.get_entry(entry_id)
+        with self.read() as connection:
+            return redaction.get_redaction(Desk(connection, self.context, token), entry.id)
 
     def feed(self, after: int = 0, limit: int = PAGE_MAX) -> FeedPage:
         """Return the entries after an entry number, the first posted first: every one, once.
