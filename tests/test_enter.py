@@ -21,13 +21,14 @@ from tests.chain.living import (
     sums,
 )
 from tests.entered import A, B, C, bring, entries, expected, held, life, take_in
-from tests.onchain import count
+from tests.onchain import count, found
 
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
 from token_ledger.errors import ChainError
 from token_ledger.ledger import Ledger, homes, imports
 from token_ledger.ledger.mirror_schema import token_imports
+from token_ledger.reconcile import reconcile
 
 
 @pytest.fixture
@@ -304,3 +305,75 @@ def test_a_proxy_that_was_upgraded_is_told(ledger: Ledger) -> None:
         [finding.kind for finding in done.entered.findings],
     )
     assert expected(chain, 20) == held(ledger)
+
+
+# --- reconcile
+
+
+@pytest.mark.parametrize("depth", [0, 2, 9, 30])
+def test_books_mirror_and_chain_agree(ledger: Ledger, depth: int) -> None:
+    """However little of it is final, entries and what waits give balanceOf and totalSupply."""
+    with FakeNode(LivingToken(life(), head=20, depth=depth)) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        result = reconcile(ledger, node.url)
+    assert ([], 20) == (found(result), result.block)
+    assert 7 == result.imported + result.pending
+    assert result.imported == result.matched
+
+
+def test_a_token_that_moves_without_logs_is_found(ledger: Ledger) -> None:
+    """A fee on transfers, or rebasing: balance and supply differ, with both sides of each."""
+    chain = LivingToken(life(), head=20)
+    chain.extra.update({A: 3, NOBODY: -3})
+    with FakeNode(chain) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        result = reconcile(ledger, node.url)
+    assert [kinds.BALANCE_DRIFT, kinds.SUPPLY_DRIFT] == found(result)
+    assert {"3"} == {finding.details["difference"] for finding in result.findings}
+
+
+def test_what_stopped_the_books_is_found_in_every_run(ledger: Ledger) -> None:
+    """Reconcile names the transfer that no books could take, and what it would have overdrawn."""
+    logs = [log(3, 0, NOBODY, A, 1), log(5, 0, A, B, 2)]
+    with FakeNode(LivingToken(logs, head=9)) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+    assert [kinds.ENTRY_STOPPED] == found(reconcile(ledger))
+
+
+def test_a_rule_that_was_broken_is_found_in_every_run(ledger: Ledger) -> None:
+    """What an import reported stays a finding, until somebody acknowledges it."""
+    ledger.create_account("ann", address=A)
+    chain = LivingToken([log(3, 0, NOBODY, A, 9), log(6, 0, A, B, 4)], head=5)
+    with FakeNode(chain) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        ledger.freeze_account("ann")
+        chain.head = 9
+        bring(ledger, node.url)
+        assert [kinds.RULE_BROKEN] == found(reconcile(ledger, node.url))
+
+
+def test_a_log_that_the_mirror_gained_is_found(ledger: Ledger) -> None:
+    """A final transfer that is no entry, although the books have passed its block, is missing."""
+    with FakeNode(LivingToken(life(), head=20)) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+    with ledger.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE chain_transfers SET value = (SELECT value FROM chain_transfers"
+            " WHERE block_number = 3) WHERE block_number = 6"
+        )
+    assert [kinds.MISSING_IN_LEDGER] == found(reconcile(ledger))
+
+
+def test_a_proxy_is_compared_with_what_it_was(ledger: Ledger) -> None:
+    """An upgrade of a proxy, and other code, are findings of their kind at the pinned block."""
+    chain = LivingToken(life(), head=20)
+    with FakeNode(chain) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        chain.implementation, chain.code = B.rjust(32, b"\0"), "0x6002"
+        assert [kinds.CODE_DIFFERS] * 2 == found(reconcile(ledger, node.url))

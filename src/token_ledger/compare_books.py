@@ -9,6 +9,7 @@ Asks no node: `compare_chain` does.
 
 from __future__ import annotations
 
+from token_ledger.compare_home import Followed
 from token_ledger.core.batch import header_digest
 from token_ledger.core.comparison import ReconcileResult, Scope
 from token_ledger.core.match import (
@@ -21,7 +22,7 @@ from token_ledger.core.match import (
 )
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import ReplayedBatch
-from token_ledger.ledger import Connection, Ledger, batches, mirror_joins, mirror_reach
+from token_ledger.ledger import Connection, Ledger, batches, homes, mirror_joins, mirror_reach
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import SealedRun
 from token_ledger.ledger.mirror_reach import BLOCK_MAX, Reach
@@ -49,6 +50,7 @@ class Books:
         self.connection = connection
         self.contract = contract
         self.result = result
+        self.scope = scope
         self.head = batches.head(connection, self.token)
         self.last_block = BLOCK_MAX if scope.as_of is None else scope.as_of
         self.mirrored = mirror_reach.replayed_number(connection, contract, self.last_block)
@@ -56,6 +58,14 @@ class Books:
         self.end_seq = mirror_reach.end_seq(connection, self.token, known)
         self.reach = self._reach(scope)
         self.compared = min(known, self.reach.last_number)
+        self.followed = self._followed()
+
+    def _followed(self) -> Followed | None:
+        """Return what compares a token that lives in this contract; None where it does not."""
+        home, contract = homes.read_home(self.connection, self.token), self.contract
+        if home is None or (home.chain_id, home.address) != (contract.chain_id, contract.address):
+            return None
+        return Followed(self.connection, self.token, contract, home, self.result)
 
     def _reach(self, scope: Scope) -> Reach:
         """Return what is compared one to one: all, a range of blocks, or what followed a point."""
@@ -79,8 +89,11 @@ class Books:
             next_seq=self.end_seq,
             first_block=self.reach.first_block,
             last_block=self.reach.last_block,
+            replays_only=self.followed is not None,
         )
         self.result.add(missing_in_ledger(stranger) for stranger in strangers)
+        if self.followed is not None:
+            self.followed.compare_books(self.scope, progress)
         if self.reach.last_block == BLOCK_MAX:
             orphans = mirror_reach.read_orphaned(connection, self.contract, first_seq=self.end_seq)
             self.result.add(orphaned_replay(orphan) for orphan in orphans)
@@ -89,7 +102,11 @@ class Books:
             account_drift(address, stored=stored, by_entries=by_entries)
             for address, stored, by_entries in mirror_joins.read_drifted(connection, token)
         )
-        self.result.unreplayed = self.head.next_seq - self.end_seq
+        end_seq = self.head.next_seq
+        if self.followed is not None:  # what was sealed since then is not to be replayed
+            number = self.followed.home.replayed_number
+            end_seq = mirror_reach.end_seq(connection, token, number)
+        self.result.unreplayed = end_seq - self.end_seq
         self.result.unsealed = batches.count_unsealed(connection, token)
 
     def _compare_entries(self, progress: Progress) -> None:

@@ -69,6 +69,10 @@ class Chain:
                 "run `import` again",
                 {"ledger": None, "chain": None},
             )
+        followed = books.followed
+        if followed is not None and books.contract.adopted:
+            followed.compare_chain(self.rpc, self.at, self.block.number, self.views, progress)
+            return
         state = self._read_state()
         if state is None:
             return
@@ -80,6 +84,9 @@ class Chain:
                 {"ledger": books.mirrored, "chain": state.head_number},
             )
         self._compare_digests(state)
+        if followed is not None:
+            followed.compare_chain(self.rpc, self.at, self.block.number, self.views, progress)
+            return
         self._compare_supply(state)
         self._compare_balances(state, progress)
 

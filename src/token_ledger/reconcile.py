@@ -26,8 +26,17 @@ from token_ledger.core.progress import Progress, no_progress
 from token_ledger.core.transfers import BlockHeader
 from token_ledger.core.types import Finding
 from token_ledger.errors import ChainError, UsageError
-from token_ledger.ledger import Connection, Ledger, acknowledged, figures, mirror, reconciled
+from token_ledger.ledger import (
+    Connection,
+    Ledger,
+    acknowledged,
+    figures,
+    homes,
+    mirror,
+    reconciled,
+)
 from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.mirror_reach import BLOCK_MAX
 from token_ledger.ledger.timeline import read_timeline
 from token_ledger.node import meet_again
 
@@ -74,7 +83,10 @@ def reconcile(
     else:
         with meet_again(ledger, rpc_url) as (rpc, chain):
             # Pinned before the books are read, so that what the chain does meanwhile is left out.
-            block = read_headers(rpc, [_pinned_number(rpc, scope, final=final)])[0]
+            number = _pinned_number(rpc, scope, final=final)
+            if scope.as_of is None:
+                number = min(number, _known_number(ledger, chain))
+            block = read_headers(rpc, [number])[0]
             with ledger.read() as connection:
                 contract = _imported(ledger, connection, scope, chain_id=chain.chain_id)
                 run.compare(connection, contract, _Node(rpc, chain, block))
@@ -153,6 +165,19 @@ def _pinned_number(rpc: Rpc, scope: Scope, *, final: bool) -> int:
             hint="name an earlier block, or wait",
         )
     return scope.as_of
+
+
+def _known_number(ledger: Ledger, chain: ChainIdentity) -> int:
+    """Return up to which block balances can be compared: all, while the ledger moves the token.
+
+    Where the chain does, nobody knows what it did behind the mirror's last block.
+    """
+    with ledger.read() as connection:
+        if homes.read_home(connection, ledger.token) is None:
+            return BLOCK_MAX
+        contract = mirror.contract_of(connection, ledger.token, chain.chain_id)
+        cursor = None if contract is None else mirror.read_cursor(connection, contract)
+    return BLOCK_MAX if cursor is None else max(0, cursor.next_block - 1)
 
 
 def _imported(

@@ -258,7 +258,10 @@ def _check_chain(subject: Subject, chain: ChainAnchor) -> Finding | None:
     for header, digest in subject.headers:
         stored = chain.digests.get(header.number)
         if stored != digest:
-            message = f"the contract does not hold header {header.number} at the finalized block"
+            message = (
+                f"the contract does not hold header {header.number} at the finalized block: it is "
+                "another one, not final yet, or of after the cut-over, where --signer vouches"
+            )
             return Finding(
                 "anchor_header_differs",
                 message,

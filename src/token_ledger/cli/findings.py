@@ -106,6 +106,9 @@ def _show(screen: Screen, result: ReconcileResult) -> None:
             ("balances", result.balances),
             ("unreplayed", result.unreplayed or None),
             ("unsealed", result.unsealed or None),
+            ("not imported", result.pending or None),
+            ("bridge mints", result.bridge_mints or None),
+            ("bridge burns", result.bridge_burns or None),
             ("acknowledged", result.acknowledged_total or None),
             ("findings", result.findings_total),
         ]

@@ -89,7 +89,9 @@ class Point:
 class ReconcileResult:
     """What was compared and what differs.
 
-    `matched` of `entries` (those of replayed batches) have exactly their own transfer. `block`: the
+    `matched` of `entries` (those of replayed batches, and the `imported` ones) have exactly their
+    own transfer; `bridge_mints` and `bridge_burns` of the imported ones are a bridge's. `pending`:
+    transfers that are no entries yet: not final, or not imported. `block`: the
     pinned block; None where only books and mirror were compared. `unreplayed`: entries sealed but,
     as far as the mirror knows, not replayed. `unsealed`: entries not sealed. `findings` are open,
     `acknowledged` ones stand apart. `point`: what an incremental run went on from; `anew`: why one
@@ -112,6 +114,10 @@ class ReconcileResult:
     balances: int = 0
     unreplayed: int = 0
     unsealed: int = 0
+    imported: int = 0
+    pending: int = 0
+    bridge_mints: int = 0
+    bridge_burns: int = 0
     findings: list[Finding] = field(default_factory=list)
     findings_total: int = 0
     acknowledged: list[Finding] = field(default_factory=list)
@@ -181,6 +187,10 @@ class ReconcileResult:
             "balances": self.balances,
             "unreplayed": self.unreplayed,
             "unsealed": self.unsealed,
+            "imported": self.imported,
+            "pending": self.pending,
+            "bridge_mints": self.bridge_mints,
+            "bridge_burns": self.bridge_burns,
             "findings_total": self.findings_total,
             "acknowledged_total": self.acknowledged_total,
             "kinds": dict(sorted(self.kinds.items())),

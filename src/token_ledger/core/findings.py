@@ -161,6 +161,7 @@ TERMS: Mapping[str, Terms] = {
         "from a frozen account, passed a limit or the token's maximum",
         "the chain decides; should the rule be the contract's, or no rule any more?",
         figures=("rule",),
+        every_run=True,
     ),
     ENTRY_STOPPED: Terms(
         "a transfer of the chain takes more than its sender's transfers left it: a fee on "
@@ -169,6 +170,7 @@ TERMS: Mapping[str, Terms] = {
         "the books cannot follow such a token: use the mirror, and `balanceOf`",
         about=("tx", "log_index"),
         figures=("held",),
+        every_run=True,
     ),
     BRIDGE_MINT: Terms(
         "a bridge minted while the ledger issues the token: no issuance, and no entry",
@@ -185,6 +187,7 @@ TERMS: Mapping[str, Terms] = {
         "whoever operates the vault did it; the holds are worth what the vault holds",
         about=("address",),
         figures=("claimed", "ledger"),
+        every_run=True,
     ),
 }
 KINDS = frozenset(TERMS)

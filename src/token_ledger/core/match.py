@@ -38,10 +38,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class MirroredTransfer:
-    """A transfer of the mirror with the `seq` of the entry that it replays, if any."""
+    """A transfer of the mirror with the `seq` of the entry that it replays, if any.
+
+    `bridge`: which one minted or burned (ERC-7802), if one did.
+    """
 
     transfer: Transfer
     seq: int | None
+    bridge: bytes | None = None
 
     @property
     def movement(self) -> _Movement:
@@ -177,13 +181,52 @@ def _duplicated(number: int, line: Line, again: MirroredTransfer) -> Finding:
 
 
 def missing_in_ledger(mirrored: MirroredTransfer) -> Finding:
-    """Return the finding for a transfer that no entry explains."""
+    """Return the finding for a transfer that no entry explains, or for what a bridge did."""
+    if mirrored.bridge is not None:
+        return _bridged(mirrored, mirrored.bridge)
     return Finding(
         kinds.MISSING_IN_LEDGER,
         "a transfer of the contract is no entry of the ledger: entries were deleted, another copy "
         "of the ledger replayed, or the mirror was altered; compare with an export or a backup",
         {"seq": mirrored.seq, "ledger": None, **transfer_details(mirrored)},
     )
+
+
+def _bridged(mirrored: MirroredTransfer, bridge: bytes) -> Finding:
+    """Return the finding for a bridge's mint or burn that the books do not hold."""
+    minted = not any(mirrored.transfer.from_address)
+    what = "minted" if minted else "burned"
+    return Finding(
+        kinds.BRIDGE_MINT if minted else kinds.BRIDGE_BURN,
+        f"a bridge {what} on this chain while the ledger issues the token: it is no issuance, and "
+        "no entry explains it; see who lets a bridge in before the cut-over",
+        {"bridge": to_checksum(bridge), "ledger": None, **transfer_details(mirrored)},
+    )
+
+
+def match_own_digest(
+    header: Header, digest: bytes, recomputed: bytes, replay: ReplayedBatch | None = None
+) -> list[Finding]:
+    """Return the finding for a stored header that is not what its own digest says, if it is one.
+
+    `replay`: what the chain says of it, where it was replayed.
+    """
+    if recomputed == digest:
+        return []
+    return [
+        _header_differs(
+            header.number,
+            "own",
+            "the stored digest is not its header's: the header was altered in the database; "
+            "restore it from a backup, or compare it with an export",
+            {
+                "ledger": to_hex(recomputed),
+                "stored": to_hex(digest),
+                "chain": None if replay is None else to_hex(replay.digest),
+                **_where(replay),
+            },
+        )
+    ]
 
 
 def match_headers(
@@ -193,23 +236,8 @@ def match_headers(
 
     `recomputed` is the digest that the header's own fields give.
     """
-    found: list[Finding] = []
     number = header.number
-    if recomputed != digest:
-        found.append(
-            _header_differs(
-                number,
-                "own",
-                "the stored digest is not its header's: the header was altered in the database; "
-                "restore it from a backup, or compare it with an export",
-                {
-                    "ledger": to_hex(recomputed),
-                    "stored": to_hex(digest),
-                    "chain": to_hex(replayed[0].digest) if replayed else None,
-                    **_where(replayed[0] if replayed else None),
-                },
-            )
-        )
+    found = match_own_digest(header, digest, recomputed, replayed[0] if replayed else None)
     if not replayed:
         found.append(
             _header_differs(

@@ -117,18 +117,6 @@ def stranded(line: Line) -> Finding:
     )
 
 
-def bridged(mirrored: MirroredTransfer, bridge: bytes) -> Finding:
-    """Return the finding for a bridge's mint or burn that the books do not hold."""
-    minted = not any(mirrored.transfer.from_address)
-    what = "minted" if minted else "burned"
-    return Finding(
-        kinds.BRIDGE_MINT if minted else kinds.BRIDGE_BURN,
-        f"a bridge {what} on this chain while the ledger issues the token: it is no issuance, and "
-        "no entry explains it; see who lets a bridge in before the cut-over",
-        {"bridge": to_checksum(bridge), "ledger": None, **transfer_details(mirrored)},
-    )
-
-
 def hold_uncovered(escrow: bytes, *, claimed: int, held: int) -> Finding:
     """Return the finding for holds that claim more than their escrow account has."""
     return Finding(
@@ -176,4 +164,17 @@ def upgraded(before: bytes | None, now: bytes | None) -> Finding:
         "the contract is a proxy (EIP-1967) and runs other code than when the token was taken in: "
         "its owner upgraded it; read what changed, for transfers may mean something else now",
         {"ledger": shown[0], "chain": shown[1]},
+    )
+
+
+def code_differs(recorded: bytes | None, found: bytes | None) -> Finding:
+    """Return the finding for a contract whose code is not what it was when it was taken in."""
+    return Finding(
+        kinds.CODE_DIFFERS,
+        "the code of the contract is not what it was when the token was taken in, or it is gone: "
+        "is it the right chain and address?",
+        {
+            "ledger": None if recorded is None else to_hex(recorded),
+            "chain": None if found is None else to_hex(found),
+        },
     )

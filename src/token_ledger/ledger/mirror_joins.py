@@ -187,7 +187,7 @@ def mirrored(row: Row[Any]) -> MirroredTransfer:
         to_address=row.to_address,
         value=row.value,
     )
-    return MirroredTransfer(transfer, row.seq)
+    return MirroredTransfer(transfer, row.seq, row.bridge)
 
 
 def read_strangers(
@@ -197,14 +197,18 @@ def read_strangers(
     next_seq: int,
     first_block: int,
     last_block: int,
+    replays_only: bool = False,
 ) -> Iterator[MirroredTransfer]:
     """Yield the transfers in a range of blocks that replay no entry below `next_seq`, in order.
 
     Those that move nothing (no value, to oneself) become no entry, and are left out.
+    `replays_only`: so are those that no replay made.
     """
     table = chain_transfers.c
     moves = and_(table.value > 0, table.from_address != table.to_address)
-    stranger = or_(table.seq.is_(None), table.seq >= next_seq)
+    stranger = table.seq >= next_seq
+    if not replays_only:
+        stranger = or_(table.seq.is_(None), stranger)
     after: tuple[int, int] = (first_block, -1)
     while True:
         number, index = after

@@ -1,0 +1,292 @@
+"""The imported entries against the logs that they are: joins that stream, a window at a time.
+
+`mirror_joins` does the same for what was replayed. Compares nothing itself: `compare_home` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, case, func, select
+
+from token_ledger.core.match import Line, MirroredTransfer
+from token_ledger.core.types import ZERO_ADDRESS
+from token_ledger.ledger import schema
+from token_ledger.ledger.imports import MOVES
+from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.mirror_joins import mirrored
+from token_ledger.ledger.mirror_schema import chain_transfers, token_imports
+from token_ledger.ledger.tokens import StoredToken
+
+WINDOW_ENTRIES = 20_000
+_PAGE = 2_000
+_LINK, _MOVED, _ENTRY = token_imports.c, chain_transfers.c, schema.token_ledger.c
+_SENDER, _RECEIVER = schema.accounts.alias("sender"), schema.accounts.alias("receiver")
+
+
+class Window(NamedTuple):
+    """Some imported entries, by their numbers, and how they compare.
+
+    `matched` of `entries` move what their logs move; `broken` would have broken a rule. `minted`
+    and `burned` are those that a bridge made.
+    """
+
+    first_no: int
+    last_no: int
+    entries: int
+    matched: int
+    broken: int
+    minted: int
+    burned: int
+
+
+class Imported(NamedTuple):
+    """An imported entry, its log if the mirror holds it, and the rule that it broke."""
+
+    line: Line
+    mirrored: MirroredTransfer | None
+    broken: str | None
+
+
+def read_windows(
+    connection: Connection,
+    token: StoredToken,
+    contract: StoredContract,
+    *,
+    first_block: int,
+    last_block: int,
+) -> Iterator[Window]:
+    """Yield the imported entries of a range of blocks, compared in the database."""
+    after = 0
+    while True:
+        chosen = (
+            select(token_imports)
+            .where(
+                _LINK.token_no == token.token_no,
+                _LINK.entry_no > after,
+                _LINK.block_number.between(first_block, last_block),
+            )
+            .order_by(_LINK.entry_no)
+            .limit(WINDOW_ENTRIES)
+            .subquery()
+        )
+        bounds = connection.execute(
+            select(func.min(chosen.c.entry_no), func.max(chosen.c.entry_no), func.count())
+        ).one()
+        if not bounds[2]:
+            return
+        same = and_(
+            _MOVED.value == _ENTRY.amount,
+            _MOVED.from_address == _SENDER.c.address,
+            _MOVED.to_address == _RECEIVER.c.address,
+        )
+        bridged = _MOVED.bridge.is_not(None)
+        counts = connection.execute(
+            select(
+                *(
+                    func.coalesce(func.sum(case((what, 1), else_=0)), 0)
+                    for what in (
+                        same,
+                        chosen.c.broken.is_not(None),
+                        and_(bridged, _MOVED.from_address == ZERO_ADDRESS),
+                        and_(bridged, _MOVED.to_address == ZERO_ADDRESS),
+                    )
+                )
+            ).select_from(_joined(chosen, contract))
+        ).one()
+        yield Window(*bounds, *(int(number) for number in counts))
+        after = bounds[1]
+
+
+def read_window(
+    connection: Connection, token: StoredToken, contract: StoredContract, window: Window
+) -> Iterator[Imported]:
+    """Yield the entries of a window one by one, each with its log."""
+    chosen = (
+        select(token_imports)
+        .where(
+            _LINK.token_no == token.token_no,
+            _LINK.entry_no.between(window.first_no, window.last_no),
+        )
+        .subquery()
+    )
+    rows = connection.execute(
+        select(
+            chosen.c.broken,
+            _ENTRY.id,
+            _ENTRY.amount,
+            _SENDER.c.address.label("sender_address"),
+            _RECEIVER.c.address.label("receiver_address"),
+            chain_transfers,
+        )
+        .select_from(_joined(chosen, contract))
+        .order_by(chosen.c.entry_no)
+    )
+    for row in rows:
+        line = Line(0, bytes(row.id), row.sender_address, row.receiver_address, row.amount)
+        found = None if row.block_number is None else mirrored(row)
+        yield Imported(line, found, row.broken)
+
+
+def _joined(chosen: Any, contract: StoredContract) -> Any:
+    """Join links with their entries and, where the mirror holds them, with their logs."""
+    log = and_(
+        _MOVED.contract_no == contract.contract_no,
+        _MOVED.block_number == chosen.c.block_number,
+        _MOVED.log_index == chosen.c.log_index,
+        _MOVED.block_hash == chosen.c.block_hash,
+    )
+    return (
+        chosen.join(schema.token_ledger, _ENTRY.entry_no == chosen.c.entry_no)
+        .join(_SENDER, _SENDER.c.account_no == _ENTRY.from_account)
+        .join(_RECEIVER, _RECEIVER.c.account_no == _ENTRY.to_account)
+        .outerjoin(chain_transfers, log)
+    )
+
+
+def _own(contract: StoredContract) -> list[Any]:
+    return [_MOVED.contract_no == contract.contract_no, _MOVED.seq.is_(None), MOVES]
+
+
+def read_not_entered(
+    connection: Connection,
+    token: StoredToken,
+    contract: StoredContract,
+    *,
+    first_block: int,
+    last_block: int,
+) -> Iterator[MirroredTransfer]:
+    """Yield the transfers of a range of blocks that move something and are no entry, in order."""
+    same = and_(
+        _LINK.token_no == token.token_no,
+        _LINK.block_number == _MOVED.block_number,
+        _LINK.log_index == _MOVED.log_index,
+        _LINK.block_hash == _MOVED.block_hash,
+    )
+    rows = connection.execution_options(yield_per=_PAGE).execute(
+        select(chain_transfers)
+        .outerjoin(token_imports, same)
+        .where(*_own(contract), _LINK.entry_no.is_(None))
+        .where(_MOVED.block_number.between(first_block, last_block))
+        .order_by(_MOVED.block_number, _MOVED.log_index)
+    )
+    for row in rows:
+        yield mirrored(row)
+
+
+def read_left_behind(
+    connection: Connection, token: StoredToken, *, after_entry_no: int
+) -> Iterator[Line]:
+    """Yield the entries behind the last replayed one that were not imported."""
+    rows = connection.execution_options(yield_per=_PAGE).execute(
+        select(
+            _ENTRY.id,
+            _ENTRY.amount,
+            _SENDER.c.address.label("sender_address"),
+            _RECEIVER.c.address.label("receiver_address"),
+        )
+        .join(_SENDER, _SENDER.c.account_no == _ENTRY.from_account)
+        .join(_RECEIVER, _RECEIVER.c.account_no == _ENTRY.to_account)
+        .outerjoin(token_imports, _LINK.entry_no == _ENTRY.entry_no)
+        .where(
+            _ENTRY.token_no == token.token_no,
+            _ENTRY.entry_no > after_entry_no,
+            _LINK.entry_no.is_(None),
+        )
+        .order_by(_ENTRY.entry_no)
+    )
+    for row in rows:
+        yield Line(0, bytes(row.id), row.sender_address, row.receiver_address, row.amount)
+
+
+def last_entry_no(connection: Connection, token: StoredToken, last_block: int) -> int:
+    """Return the number of the last entry imported from a block up to this one; 0 for none."""
+    found = connection.execute(
+        select(func.max(_LINK.entry_no)).where(
+            _LINK.token_no == token.token_no, _LINK.block_number <= last_block
+        )
+    ).scalar()
+    return found or 0
+
+
+def pending(
+    connection: Connection, contract: StoredContract, *, first_block: int, last_block: int
+) -> tuple[int, dict[bytes, int]]:
+    """Return how many transfers of a range of blocks are no entries yet, and what they will change.
+
+    By address; at the zero address that is minus what they issue.
+    """
+    changes: dict[bytes, int] = {}
+    count = 0
+    rows = connection.execution_options(yield_per=_PAGE).execute(
+        select(_MOVED.from_address, _MOVED.to_address, _MOVED.value).where(
+            *_own(contract), _MOVED.block_number.between(first_block, last_block)
+        )
+    )
+    for sender, receiver, value in rows:
+        count += 1
+        changes[sender] = changes.get(sender, 0) - value
+        changes[receiver] = changes.get(receiver, 0) + value
+    return count, changes
+
+
+def supply_after(connection: Connection, token: StoredToken, entry_no: int) -> int:
+    """Return the supply that the last mint or burn up to an entry left."""
+    newest = [
+        connection.execute(
+            select(func.max(_ENTRY.entry_no)).where(
+                _ENTRY.token_no == token.token_no,
+                side == schema.SYSTEM_ACCOUNT_NO,
+                _ENTRY.entry_no <= entry_no,
+            )
+        ).scalar()
+        for side in (_ENTRY.from_account, _ENTRY.to_account)
+    ]
+    last = max(number or 0 for number in newest)
+    if not last:
+        return 0
+    found = connection.execute(select(_ENTRY.supply_after).where(_ENTRY.entry_no == last)).scalar()
+    return int(found or 0)
+
+
+def read_uncovered(connection: Connection, token: StoredToken) -> list[tuple[bytes, int, int]]:
+    """Return the escrow accounts that hold less than their open holds claim: address, claim, held.
+
+    Empty as long as only the ledger moves the token.
+    """
+    hold, wallet = schema.token_holds.c, schema.token_accounts.c
+    escrow = schema.accounts.c
+    rows = connection.execute(
+        select(escrow.address, wallet.balance, hold.remaining)
+        .join(schema.accounts, escrow.escrow_of == hold.holder_no)
+        .outerjoin(
+            schema.token_accounts,
+            and_(wallet.token_no == hold.token_no, wallet.account_no == escrow.account_no),
+        )
+        .where(hold.token_no == token.token_no, hold.released_at.is_(None), hold.remaining > 0)
+    )
+    claims: dict[bytes, int] = {}
+    held: dict[bytes, int] = {}
+    for address, balance, remaining in rows:
+        claims[address] = claims.get(address, 0) + remaining
+        held[address] = balance or 0
+    return [
+        (address, claim, held[address])
+        for address, claim in sorted(claims.items())
+        if claim > held[address]
+    ]
+
+
+__all__ = [
+    "Imported",
+    "Window",
+    "last_entry_no",
+    "pending",
+    "read_left_behind",
+    "read_not_entered",
+    "read_uncovered",
+    "read_window",
+    "read_windows",
+    "supply_after",
+]
