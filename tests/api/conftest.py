@@ -65,7 +65,8 @@ def serve(ledger: Ledger, **options: Any) -> Iterator[Api]:
     thread.join(30)
 
 
-def _ledger(url: str, tmp_path: Path) -> Ledger:
+def book(url: str, tmp_path: Path) -> Ledger:
+    """Return a ledger where alice holds 100 and bob 50."""
     ledger = books.create(url, tmp_path)
     ledger.create_account("alice", initial_balance=100)
     ledger.create_account("bob", initial_balance=50)
@@ -75,11 +76,11 @@ def _ledger(url: str, tmp_path: Path) -> Ledger:
 @pytest.fixture
 def api(database_url: str, tmp_path: Path) -> Iterator[Api]:
     """Yield an API, on each engine, where alice holds 100 and bob 50."""
-    yield from serve(_ledger(database_url, tmp_path))
+    yield from serve(book(database_url, tmp_path))
 
 
 @pytest.fixture
 def public(sqlite_url: str, tmp_path: Path) -> Iterator[Api]:
     """Yield an API whose reading needs no key, and whose limits are low."""
     limits = Limits(body_bytes_max=500, requests_per_s=0.01, burst=12)
-    yield from serve(_ledger(sqlite_url, tmp_path), public_read=True, limits=limits)
+    yield from serve(book(sqlite_url, tmp_path), public_read=True, limits=limits)

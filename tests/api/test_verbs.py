@@ -67,7 +67,7 @@ def test_holds(api: Api) -> None:
     found = api.get(f"{PATH}{path}", scope="read").json()
     assert ("4", "0", True) == (found["captured"], found["remaining"], found["ended"])
     assert 422 == post(api, f"{path}/release", {}).status_code
-    assert {"expired": 0} == post(api, "/holds/expire", None, scope="write").json()
+    assert {"expired": 0} == post(api, "/expire", None, scope="write").json()
     assert 422 == api.get(f"{PATH}/holds/0x{'00' * 32}").status_code
 
 

@@ -9,13 +9,30 @@ from pydantic import BaseModel, ConfigDict, Field
 from token_ledger.core.types import SYSTEM
 
 AccountId = Annotated[str, Field(min_length=1, max_length=1000, description="An account's id.")]
+# Told to callers, and enforced by the ledger, whose errors say more.
+_DECIMAL: dict[str, Any] = {"pattern": r"^[0-9]{1,30}(\.[0-9]{1,18})?$"}
 AmountText = Annotated[
-    str, Field(max_length=100, description="Whole tokens, decimal, as in 12.5.", examples=["12.5"])
+    str,
+    Field(
+        max_length=100,
+        description="Whole tokens, decimal, as in 12.5; no more decimals than the token has.",
+        examples=["12.5"],
+        json_schema_extra=_DECIMAL,
+    ),
 ]
 FactorText = Annotated[
-    str, Field(max_length=100, description="A number above 0, decimal, as in 1.5.", examples=["1"])
+    str,
+    Field(
+        max_length=100,
+        description="A number above 0, decimal, as in 1.5.",
+        examples=["1"],
+        json_schema_extra=_DECIMAL,
+    ),
 ]
-Moment = Annotated[str | None, Field(description="RFC 3339, with a zone.")]
+Zoned = Annotated[
+    str, Field(description="RFC 3339, with a zone.", json_schema_extra={"format": "date-time"})
+]
+Moment = Zoned | None
 Maximum = Annotated[AmountText | None, Field(description="Whole tokens; null for no limit.")]
 Seconds = Annotated[int, Field(gt=0, le=31_622_400)]
 Reason = Annotated[str, Field(max_length=1_000)]

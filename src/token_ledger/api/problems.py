@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from token_ledger.errors import (
     AccountExistsError,
@@ -142,9 +143,22 @@ async def _refusal(_request: Request, error: Exception) -> JSONResponse:
     return answer(error.status, error.code, error.detail, headers=error.headers)
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+def _allowed(request: Request) -> str:
+    """Return the methods of a path: each is a route of its own, and the first names its own."""
+    path = request.scope["path"]
+    found = [
+        route.methods
+        for route in request.app.routes
+        if isinstance(route, Route) and route.methods and route.path_regex.match(path)
+    ]
+    return ", ".join(sorted({method for methods in found for method in methods}))
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = None if error.headers is None else dict(error.headers)
+    if error.status_code == 405:
+        headers = {"Allow": _allowed(request)}
     return answer(
         error.status_code, f"http_{error.status_code}", str(error.detail), headers=headers
     )

@@ -45,7 +45,7 @@ async def hold(
     return answer(response, posted)
 
 
-@writes.post("/holds/expire", responses=documented(409))
+@writes.post("/expire", responses=documented(409))
 async def expire(request: Request) -> terms.ExpiredOut:
     """Release every hold that has expired."""
     return terms.ExpiredOut(expired=await ledger_of(request).expire_holds())
