@@ -198,7 +198,8 @@ def test_unknown_paths_and_pages_are_problems(api: Api) -> None:
         ("/api/token/transfer", 405),
         ("/api/token/ledger?account=alice&limit=1001", 400),
         ("/api/token/ledger?account=alice&cursor=x", 400),
-        ("/api/token/ledger", 400),
+        ("/api/token/ledger?direction=in", 400),
+        ("/api/token/ledger?reference_id=7", 400),
         ("/api/token/entries/0x12", 400),
         (f"/api/token/entries/0x{'00' * 32}", 404),
     ):

@@ -209,3 +209,52 @@ def test_any_account_id_is_reached(name: str, api: Api) -> None:
     assert "1" == api.get(f"{PATH}/balance/{path}").json()["amount"]
     assert name == api.get(f"{PATH}/accounts/{path}").json()["account_id"]
     assert post(api, f"/accounts/{path}/freeze", None).json()["frozen"]
+
+
+def test_the_whole_ledger_and_its_feed(api: Api) -> None:
+    """All entries newest first, by what they are about; the feed gives each once, first first."""
+    gift = {"from_account": "alice", "to_account": "bob", "amount": "1", "reason": "gift:a"}
+    about = gift | {"reference": {"type": "paper", "id": "7"}, "reason": "gift:b"}
+    for body in (gift, about, gift):
+        post(api, "/transfer", body)
+
+    def reasons(query: str) -> list[str]:
+        entries = api.get(f"{PATH}/ledger?{query}", scope="read").json()["entries"]
+        return [entry["reason"] for entry in entries]
+
+    assert ["gift:a", "gift:b", "gift:a", "endow", "endow"] == reasons("")
+    assert ["gift:a", "gift:b", "gift:a"] == reasons("reason_prefix=gift:")
+    assert ["gift:b"] == reasons("reference_type=paper&reference_id=7")
+    assert ["gift:b"] == reasons("account=bob&counterparty=alice&direction=in&reason=gift:b")
+    assert [] == reasons("since=2999-01-01T00:00:00Z")
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = api.get(f"{PATH}/ledger?limit=2{cursor and '&cursor=' + cursor}").json()
+        pages += [entry["entry_no"] for entry in page["entries"]]
+        cursor = page["cursor"]
+    assert [5, 4, 3, 2, 1] == pages
+    feed, after = [], 0
+    while page := api.get(f"{PATH}/entries?after={after}&limit=2").json():
+        feed += [entry["entry_no"] for entry in page["entries"]]
+        if not page["entries"]:
+            break
+        after = page["after"]
+    assert [1, 2, 3, 4, 5] == feed
+    table = api.get(f"{PATH}/statement/bob", scope="read")
+    assert table.headers["Content-Type"].startswith("text/csv")
+    assert 5 == len(table.text.splitlines())
+
+
+def test_words_are_erased_by_an_administrator(api: Api) -> None:
+    """Redaction empties the words, is seen, and leaves id and amount."""
+    body = {"from_account": "alice", "to_account": "bob", "amount": "1", "reason": "x"}
+    entry = post(api, "/transfer", body | {"memo": "private"}).json()["id"]
+    path = f"{PATH}/entries/{entry}"
+    assert api.get(f"{path}/redaction", scope="read").json() is None
+    assert 403 == post(api, f"/entries/{entry}/redact", {}, scope="mint").status_code
+    assert ["memo"] == post(api, f"/entries/{entry}/redact", {"fields": ["memo"]}).json()["fields"]
+    found = api.get(path).json()
+    assert (None, "x", "1", True) == tuple(
+        found[name] for name in ("memo", "reason", "amount", "redacted")
+    )
+    assert ["memo"] == api.get(f"{path}/redaction", scope="read").json()["fields"]

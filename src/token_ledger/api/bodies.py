@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -154,6 +154,16 @@ class ReverseIn(Input):
     amount: AmountText | None = None
     reason: Reason = "reversal"
     memo: str = ""
+
+
+class RedactIn(Input):
+    """Which words of an entry are to go, and who says so: kept for ever."""
+
+    fields: Annotated[
+        list[Literal["reason", "reference", "memo", "metadata", "key"]],
+        Field(min_length=1, max_length=5),
+    ] = ["reference", "memo", "metadata"]
+    actor: Annotated[str, Field(max_length=1_000)] = ""
 
 
 class HoldIn(Input):

@@ -11,6 +11,7 @@ from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.strict import to_hex
 from token_ledger.errors import TokenLedgerError
 from token_ledger.ledger import Account, Awarded, EarningRule, Posted, StoredEntry
+from token_ledger.ledger.redaction import Redaction
 
 
 class PostedOut(BaseModel):
@@ -105,6 +106,22 @@ class LedgerPage(BaseModel):
 
     entries: list[EntryOut]
     cursor: str | None
+
+
+class FeedOut(BaseModel):
+    """Entries, the first posted first; `after` is what to ask for next, also of an empty page."""
+
+    entries: list[EntryOut]
+    after: int
+
+
+class RedactionOut(BaseModel):
+    """What of an entry is erased by now."""
+
+    id: str
+    entry_no: int
+    fields: list[str]
+    redacted_at: str
 
 
 class AccountOut(BaseModel):
@@ -273,4 +290,14 @@ def account_out(account: Account) -> AccountOut:
         created_at=format_timestamp(account.created_at),
         frozen=account.frozen_at is not None,
         closed=account.closed_at is not None,
+    )
+
+
+def redaction_out(found: Redaction) -> RedactionOut:
+    """Return what of an entry was erased as it is sent: not by whom, which may be a person."""
+    return RedactionOut(
+        id=to_hex(found.id),
+        entry_no=found.entry_no,
+        fields=list(found.fields),
+        redacted_at=format_timestamp(found.redacted_at),
     )
