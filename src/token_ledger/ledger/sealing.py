@@ -51,14 +51,14 @@ def watermark(engine: Engine, *, attempts: int = WATERMARK_ATTEMPTS_MAX) -> int:
     if engine.dialect.name == "sqlite":
         with engines.reading(engine) as connection:
             return int(connection.execute(highest).scalar_one())
+    with engines.reading(engine) as connection:
+        if connection.scalar(text("SELECT pg_is_in_recovery()")):
+            raise UnavailableError(
+                "a standby cannot tell what its primary may still commit", hint="ask the primary"
+            )
     for attempt in range(1, attempts + 1):
         try:
             with engines.writing(engine) as connection:
-                if connection.scalar(text("SELECT pg_is_in_recovery()")):
-                    raise UnavailableError(
-                        "a standby cannot tell what its primary may still commit",
-                        hint="ask the primary",
-                    )
                 connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK}

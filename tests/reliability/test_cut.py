@@ -1,0 +1,110 @@
+"""Connections cut around COMMIT: whoever asks again with the same key gets the one result.
+
+Method: between psycopg and a real server stands a proxy that loses the next COMMIT, or lets the
+server commit and loses its answer. Every kind of request is cut both ways, again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import books
+from tests.reliability.cutting import CuttingProxy, Mode
+
+from token_ledger.check import check
+from token_ledger.errors import DatabaseError, RetryableError
+from token_ledger.ledger import Ledger, Posted
+
+CUTS = int(os.environ.get("CUTS", "6"))
+ONE = 10**18
+
+
+@pytest.fixture
+def proxy(postgres_url: str) -> Iterator[CuttingProxy]:
+    """Yield a proxy before this test's server."""
+    server = Path(postgres_url.partition("host=")[2])
+    with tempfile.TemporaryDirectory(prefix="tl-cut-") as folder:  # socket paths are short
+        proxy = CuttingProxy(server, Path(folder))
+        yield proxy
+        proxy.close()
+
+
+@pytest.fixture
+def cut(proxy: CuttingProxy, postgres_url: str, tmp_path: Path) -> Iterator[Ledger]:
+    """Yield a ledger behind the proxy, where alice holds 1,000 and bob 100."""
+    with books.create(postgres_url, tmp_path) as ledger:
+        ledger.create_account("alice", initial_balance=1000)
+        ledger.create_account("bob", initial_balance=100)
+    through = f"{postgres_url.partition('host=')[0]}host={proxy.folder}"
+    with Ledger.open(through, secret_file=tmp_path / "secret") as ledger:
+        yield ledger
+
+
+Request = Callable[[Ledger, str], Posted]
+
+
+def transfer(ledger: Ledger, key: str) -> Posted:
+    return ledger.transfer("alice", "bob", 1, reason="x", idempotency_key=key)
+
+
+def coalesced(ledger: Ledger, key: str) -> Posted:
+    with ledger.coalesced() as fast:
+        return fast.transfer("alice", "bob", 1, reason="x", idempotency_key=key)
+
+
+def capture(ledger: Ledger, key: str) -> Posted:
+    held = next(h for h in ledger.feed(limit=1000).entries if h.idempotency_key == f"hold:{key}")
+    return ledger.capture(held.id, to="bob", idempotency_key=key)
+
+
+REQUESTS: dict[str, Request] = {"transfer": transfer, "coalesced": coalesced, "capture": capture}
+
+
+def ask(ledger: Ledger, request: Request, key: str) -> tuple[Posted, int]:
+    """Ask until there is an answer, as an application does; return it and how often it failed."""
+    for failures in range(5):
+        try:
+            return request(ledger, key), failures
+        except DatabaseError as error:
+            assert not isinstance(error, RetryableError)  # nobody may repeat it unasked
+    raise AssertionError("no answer")
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_it_lands_once(kind: str, mode: Mode, cut: Ledger, proxy: CuttingProxy) -> None:
+    """Lost before or after the server committed: one entry a key, and its result is returned."""
+    failed = 0
+    for n in range(CUTS):
+        if kind == "capture":
+            cut.hold("alice", 1, idempotency_key=f"hold:{kind}:{n}")
+        proxy.mode = mode
+        posted, failures = ask(cut, REQUESTS[kind], f"{kind}:{n}")
+        failed += failures
+        assert cut.get_balance("bob") == (101 + n) * ONE
+        again = REQUESTS[kind](cut, f"{kind}:{n}")
+        assert (posted.id, True) == (again.id, again.repeated)
+    assert (CUTS, CUTS) == (proxy.cuts, failed)
+    assert (1000 - CUTS) * ONE == cut.get_balance("alice")
+    assert [] == check(cut).findings
+
+
+def test_a_list_is_whole(cut: Ledger, proxy: CuttingProxy) -> None:
+    """A list whose answer was lost is there whole, one whose COMMIT was lost not at all."""
+    for mode, landed in (("after", 5), ("before", 0)):
+        proxy.mode = mode  # type: ignore[assignment]
+        before = cut.get_balance("bob")
+        records: list[Any] = [
+            cut.record("alice", "bob", 1, reason="x", idempotency_key=f"{mode}:{n}")
+            for n in range(5)
+        ]
+        with pytest.raises(DatabaseError):
+            cut.post_many(records)
+        assert landed * ONE == cut.get_balance("bob") - before
+        assert {mode == "after"} == {posted.repeated for posted in cut.post_many(records)}
+        assert 5 * ONE == cut.get_balance("bob") - before
