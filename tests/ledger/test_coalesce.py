@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from sqlalchemy import event
 
@@ -16,7 +19,7 @@ from token_ledger.errors import (
     UnknownAccountError,
     UsageError,
 )
-from token_ledger.ledger import Ledger
+from token_ledger.ledger import Ledger, coalesce
 
 
 def _record(sender: str, receiver: str, value: int, key: str | None = None) -> Record:
@@ -140,3 +143,49 @@ def test_closed_means_closed(ledger: Ledger) -> None:
         fast.submit(_record("alice", "bob", 1))
     with pytest.raises(UsageError, match="one at least"):
         ledger.coalesced(postings_max=0)
+
+
+def test_a_connection_that_was_cut_is_replaced(postgres_url: str) -> None:
+    """The writer keeps its connection between commits; cut while it waits, it takes another."""
+    with Ledger.create(postgres_url, operator=b"\1" * 20) as ledger:
+        ledger.create_token("T", "Token", 0)
+        ledger.create_account("alice", initial_balance=10)
+        ledger.create_account("bob")
+        with ledger.coalesced() as fast:
+            for number in range(3):
+                posted = fast.transfer("alice", "bob", 1, reason="play")
+                assert (False, number + 1) == (posted.repeated, posted.balance_after_to)
+                with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+
+
+def test_a_writer_without_work_keeps_no_connection(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A while after the last posting its connection is back in the pool."""
+    monkeypatch.setattr(coalesce, "IDLE_S", 0.05)
+    back = threading.Event()
+    with ledger.coalesced() as fast:
+        fast.transfer("alice", "bob", 1, reason="play")
+        event.listen(ledger.engine, "checkin", lambda *_: back.set())
+        assert back.wait(timeout=60)
+        assert 50 * 10**18 == fast.get_balance("bob") - 10**18
+        fast.transfer("alice", "bob", 1, reason="play")
+
+
+def test_callers_who_come_and_go_are_all_answered(ledger: Ledger) -> None:
+    """Threads that wait and futures that do not, in bursts of any size: nobody is forgotten."""
+    chance = random.Random(3)
+    with ledger.coalesced(postings_max=7) as fast, ThreadPoolExecutor(24) as pool:
+
+        def caller(size: int) -> int:
+            futures = [fast.submit(_record("alice", "bob", 1)) for _ in range(size % 3)]
+            for _ in range(size):
+                fast.post_many([_record("alice", "bob", 1)])
+            return sum(future.result(timeout=60).value for future in futures) + size
+
+        sizes = [chance.randint(0, 9) for _ in range(40)]
+        assert sum(sizes) + sum(size % 3 for size in sizes) == sum(pool.map(caller, sizes))

@@ -9,16 +9,16 @@ before. Keys are settled before the commit: who hears of a broken connection can
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal, NamedTuple, Self, overload
+from typing import Literal, Protocol, Self, overload
 
 from token_ledger.core.types import Record
 from token_ledger.errors import DatabaseError, RetryableError, TokenLedgerError, UsageError
+from token_ledger.ledger import engine as engines
 from token_ledger.ledger import posting
 from token_ledger.ledger.accounts import Known
 from token_ledger.ledger.ledger import Ledger
@@ -28,13 +28,68 @@ from token_ledger.ledger.tokens import StoredToken
 
 ARRIVAL_S = 0.0005
 ARRIVAL_S_MAX = 0.005
+IDLE_S = 1.0
 KNOWN_MAX = 100_000
 
 
-class _Task(NamedTuple):
+class _Task(Protocol):
+    """A record that was handed in, and whoever waits for what it becomes."""
+
     token: StoredToken
     record: Record
-    answer: Future[Posted]
+
+    def start(self) -> bool:
+        """Return whether it is still wanted."""
+
+    def finish(self, outcome: Posted | BaseException) -> None:
+        """Answer."""
+
+
+class _Promised:
+    """A task that answers into a future."""
+
+    __slots__ = ("future", "record", "token")
+
+    def __init__(self, token: StoredToken, record: Record) -> None:
+        self.token, self.record = token, record
+        self.future: Future[Posted] = Future()
+
+    def start(self) -> bool:
+        return self.future.set_running_or_notify_cancel()
+
+    def finish(self, outcome: Posted | BaseException) -> None:
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+class _Awaited:
+    """A task whose caller's thread waits: a bare lock, at a third of what a future costs."""
+
+    __slots__ = ("_answered", "_outcome", "record", "token")
+
+    def __init__(self, token: StoredToken, record: Record) -> None:
+        self.token, self.record = token, record
+        self._outcome: Posted | BaseException | None = None
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def start(self) -> bool:
+        return True
+
+    def finish(self, outcome: Posted | BaseException) -> None:
+        self._outcome = outcome
+        self._answered.release()
+
+    def wait(self) -> Posted:
+        """Return the result, or raise the error, once it is there."""
+        with self._answered:
+            outcome = self._outcome
+        assert outcome is not None, "it is set before the lock opens"
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
 
 class Coalescer:
@@ -44,9 +99,12 @@ class Coalescer:
         if postings_max < 1:
             raise UsageError(f"postings_max is {postings_max}", hint="one at least")
         self._ledger = ledger
+        self._connection = engines.KeptConnection(ledger.engine)
         self._postings_max = postings_max
         self._tasks: deque[_Task] = deque()
-        self._wake = threading.Condition()
+        self._door = threading.Lock()  # of the queue, and of the next three
+        self._bell = threading.Semaphore(0)
+        self._awaited = 0  # how many tasks the writer sleeps for; 0 while it is awake
         self._closed = False
         self._recent = 0
         self._known: dict[str, Known] = {}  # a committed account's number and address never change
@@ -59,80 +117,111 @@ class Coalescer:
         Cancelling the future takes the record back while it waits, and does nothing after that.
         Raises UsageError once closed.
         """
-        if record.idempotency_key is None:
-            record = replace(record, idempotency_key=fresh_key())
-        task = _Task(self._ledger.token, record, Future())
-        with self._wake:
-            if self._closed:
-                raise UsageError("the coalescer is closed", hint="open the ledger again")
-            self._tasks.append(task)
-            self._wake.notify()
-        return task.answer
+        task = _Promised(self._ledger.token, _keyed(record))
+        self._hand_in(task)
+        return task.future
+
+    def post(self, record: Record) -> Posted:
+        """Return what a record became, after its commit. Raises its error, and as `submit`."""
+        task = _Awaited(self._ledger.token, _keyed(record))
+        self._hand_in(task)
+        return task.wait()
 
     def close(self) -> None:
         """Post what was handed in, then end the thread."""
-        with self._wake:
+        with self._door:
             self._closed = True
-            self._wake.notify()
+            self._ring()
         self._thread.join()
+
+    def _hand_in(self, task: _Task) -> None:
+        with self._door:
+            if self._closed:
+                raise UsageError("the coalescer is closed", hint="open the ledger again")
+            self._tasks.append(task)
+            if 0 < self._awaited <= len(self._tasks):
+                self._ring()
+
+    def _ring(self) -> None:
+        """Wake the writer if it sleeps. The door is held."""
+        if self._awaited:
+            self._awaited = 0
+            self._bell.release()
 
     def _loop(self) -> None:
         while tasks := self._take():
-            running = [task for task in tasks if task.answer.set_running_or_notify_cancel()]
-            token = running[0].token if running else None
-            while running and token is not None:
-                mine = [task for task in running if task.token == token]
-                running = [task for task in running if task.token != token]
+            running = [task for task in tasks if task.start()]
+            while running:
+                token = running[0].token
+                mine = [task for task in running if task.token is token or task.token == token]
+                if len(mine) == len(running):
+                    running = []
+                else:
+                    running = [task for task in running if task.token != token]
                 self._answer(token, mine)
-                token = running[0].token if running else None
+        self._connection.release()
 
     def _take(self) -> list[_Task]:
         """Wait for work; return all that waits, up to the maximum, or nothing when closed."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._tasks or self._closed)
-        if self._recent > 1 and not self._closed:
-            self._let_arrive()
-        with self._wake:
+        if not self._sleep(1, IDLE_S):
+            self._connection.release()
+            self._sleep(1, None)
+        # Callers who were answered together come back together.
+        slept, before = 0.0, 0
+        while slept < ARRIVAL_S_MAX and before < len(self._tasks):
+            before = len(self._tasks)
+            if self._sleep(min(self._recent, self._postings_max), ARRIVAL_S):
+                break
+            slept += ARRIVAL_S
+        with self._door:
             self._recent = min(len(self._tasks), self._postings_max)
             return [self._tasks.popleft() for _ in range(self._recent)]
 
-    def _let_arrive(self) -> None:
-        """Sleep while more and more tasks wait, a few milliseconds at most."""
-        before, slept = 0, 0.0
-        while before < len(self._tasks) < self._postings_max and slept < ARRIVAL_S_MAX:
-            before = len(self._tasks)
-            time.sleep(ARRIVAL_S)
-            slept += ARRIVAL_S
+    def _sleep(self, count: int, seconds: float | None) -> bool:
+        """Wait until so many tasks are there, or it closes; return False if it took too long."""
+        with self._door:
+            if len(self._tasks) >= count or self._closed:
+                return True
+            self._awaited = count
+        if self._bell.acquire(timeout=seconds):
+            return True
+        with self._door:
+            if self._awaited:
+                self._awaited = 0
+                return False
+        return self._bell.acquire()  # rung in between
 
     def _answer(self, token: StoredToken, tasks: Sequence[_Task]) -> None:
         outcomes = self._post(token, [task.record for task in tasks])
         for task, outcome in zip(tasks, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                task.answer.set_exception(outcome)
-            else:
-                task.answer.set_result(outcome)
+            task.finish(outcome)
 
     def _post(
-        self, token: StoredToken, records: Sequence[Record]
+        self, token: StoredToken, records: Sequence[Record], *, again: bool = False
     ) -> Sequence[Posted | BaseException]:
-        """Post in one transaction. If the whole fails, find out whether one of them is to blame."""
+        """Post in one transaction. If the whole fails, find out whether one of them is to blame.
+
+        Each is tried `again` by itself, on a new connection: the old one may have been cut.
+        """
         ledger = self._ledger
         if len(self._known) > KNOWN_MAX:
             self._known.clear()
         try:
-            return ledger.run(
-                lambda c: posting.post_each(c, ledger.context, token, records, known=self._known)
+            return engines.run(
+                ledger.engine,
+                lambda c: posting.post_each(c, ledger.context, token, records, known=self._known),
+                begin=self._connection.writing,
             )
         except RetryableError as error:
             return [error] * len(records)
         except DatabaseError as error:
-            if len(records) == 1 or not self._reachable():
+            if again or not self._reachable():
                 return [error] * len(records)
         except TokenLedgerError as error:
             return [error] * len(records)
         except BaseException as error:
             return [error] * len(records)
-        return [self._post(token, [record])[0] for record in records]
+        return [self._post(token, [record], again=True)[0] for record in records]
 
     def _reachable(self) -> bool:
         try:
@@ -140,6 +229,13 @@ class Coalescer:
         except DatabaseError:
             return False
         return True
+
+
+def _keyed(record: Record) -> Record:
+    """Return the record with a key: settled before the commit, it can be asked again."""
+    if record.idempotency_key is not None:
+        return record
+    return replace(record, idempotency_key=fresh_key())
 
 
 class CoalescedLedger(Ledger):
@@ -184,5 +280,5 @@ class CoalescedLedger(Ledger):
     ) -> list[Posted] | list[Posted | TokenLedgerError]:
         """Post one record in a shared commit, or a list in one of its own, as `Ledger` does."""
         if atomic and len(records) == 1:
-            return [self._coalescer.submit(records[0]).result()]
+            return [self._coalescer.post(records[0])]
         return super().post_many(records, atomic=atomic)

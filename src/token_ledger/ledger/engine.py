@@ -12,7 +12,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -244,21 +244,58 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
-def run(engine: Engine, work: Callable[[Connection], T], *, attempts: int = ATTEMPTS_MAX) -> T:
+def run(
+    engine: Engine,
+    work: Callable[[Connection], T],
+    *,
+    attempts: int = ATTEMPTS_MAX,
+    begin: Callable[[], AbstractContextManager[Connection]] | None = None,
+) -> T:
     """Return what `work` returns, run in one write transaction, again after a deadlock or such.
 
-    Bounded, with jitter. `work` may be called several times, each on a fresh transaction. Raises
-    RetryableError when the last attempt failed so too.
+    Bounded, with jitter. `work` may be called several times, each on a fresh transaction, which
+    `begin` yields (by default `writing`). Raises RetryableError when the last attempt failed so.
     """
     for attempt in range(1, attempts + 1):
         try:
-            with writing(engine) as connection:
+            with writing(engine) if begin is None else begin() as connection:
                 return work(connection)
         except RetryableError:
             if attempt == attempts:
                 raise
             time.sleep(random.uniform(0, min(1.0, 0.005 * 2**attempt)))  # noqa: S311
     raise AssertionError("unreachable")
+
+
+class KeptConnection:
+    """One connection for many write transactions in a row, taken from the pool when it is needed.
+
+    Not taken and given back each time, which costs round trips: a pool asks whether a connection
+    is still alive. Given back after an error, and whenever nothing follows: see `release`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield the connection in one transaction, as `writing` does."""
+        with translated():
+            try:
+                if self._connection is None:
+                    self._connection = self._engine.connect().execution_options(**{_WRITE: True})
+                with self._connection.begin():
+                    yield self._connection
+            except BaseException:
+                self.release()
+                raise
+
+    def release(self) -> None:
+        """Give the connection back to the pool, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def migrations_path() -> Path:

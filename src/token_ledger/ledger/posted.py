@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from token_ledger.core.parse import format_amount
+from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.types import Record
+from token_ledger.errors import KeyConflictError
 from token_ledger.ledger.requests import Request
 from token_ledger.ledger.tokens import StoredToken
 
@@ -71,3 +72,22 @@ def to_posted(token: StoredToken, record: Record, request: Request, outcome: Out
         idempotency_key=request.key,
         repeated=outcome.repeated,
     )
+
+
+def check_repeat(request: Request, prior: Outcome) -> None:
+    """Raise KeyConflictError unless the request is the one that made the entry.
+
+    The id commits to from, to, value, key and texts; the time is judged only where one is given.
+    """
+    if request.id != prior.id:
+        raise KeyConflictError(
+            f"the key {request.key[:100]!r} belongs to entry 0x{prior.id.hex()}, which moves"
+            " something else, between others, or says something else",
+            hint="a new posting needs a new key",
+        )
+    if request.timestamp is not None and request.timestamp != prior.timestamp:
+        raise KeyConflictError(
+            f"the key {request.key[:100]!r} belongs to entry 0x{prior.id.hex()}, which is dated"
+            f" {format_timestamp(prior.timestamp)}, not {format_timestamp(request.timestamp)}",
+            hint="a new posting needs a new key",
+        )

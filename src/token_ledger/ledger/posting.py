@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from token_ledger.core.parse import format_timestamp
 from token_ledger.core.types import SYSTEM, Record
-from token_ledger.errors import KeyConflictError, RuleError, TokenLedgerError
+from token_ledger.errors import RuleError, TokenLedgerError
 from token_ledger.ledger import accounts, cutover
 from token_ledger.ledger.balances import IMPORTED, NOTHING, LockedAccount, Waived
 from token_ledger.ledger.credit import DRAW, REPAY, Credit, with_debts
 from token_ledger.ledger.dating import Dates
 from token_ledger.ledger.engine import translated
-from token_ledger.ledger.posted import Outcome, Posted, to_posted
+from token_ledger.ledger.posted import Outcome, Posted, check_repeat, to_posted
 from token_ledger.ledger.requests import PostingContext, Request, Requests, check_record
 from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO
-from token_ledger.ledger.store import EntryRow, open_store
+from token_ledger.ledger.store import EntryRow, Prepared
+from token_ledger.ledger.stores import open_store
 from token_ledger.ledger.supply import LockedSupply
 from token_ledger.ledger.tokens import StoredToken
 
@@ -49,24 +49,38 @@ class Poster:
         self._credit = Credit(connection, context, token)
         self._supply = LockedSupply(token)
         self._latest = 0
+        self._prepared: Prepared | None = None
         self._rows: list[EntryRow] = []
         self._dates = Dates(connection, token.token_no)
 
-    def lock(self, names: dict[int, str], *, supply: bool, many: bool = False) -> None:
+    def lock(
+        self,
+        names: dict[int, str],
+        *,
+        supply: bool,
+        requests: Sequence[Request] = (),
+        many: bool = False,
+    ) -> None:
         """Lock these accounts (id by number), then the supply if there will be mints or burns.
 
-        `many`: `enter` will be called again and again, when nothing may be waited for any more, so
-        the supply is locked as soon as any of the accounts might draw.
+        `requests`: what will be entered next, exactly: it is looked up in the same go. `many`:
+        `enter` will be called again and again, so any account that might draw locks the supply.
         """
         now = None if self._clock is None else self._clock()
         numbers = sorted(number for number in names if number != SYSTEM_ACCOUNT_NO)
-        for row in self._store.lock_accounts(numbers, now=now):
+        if requests:
+            nonces = [request.nonce for request in requests]
+            self._prepared = self._store.prepare(numbers, nonces, now=now, supply=supply)
+            rows, figures = self._prepared.accounts, self._prepared.supply
+        else:
+            rows, figures = self._store.lock_accounts(numbers, now=now), None
+        for row in rows:
             self.accounts[row.number] = LockedAccount(row, names[row.number])
             self._latest = max(self._latest, row.updated_at)
             if row.debt or row.overdraft_max is not None:
                 self._credit.names[row.number] = names[row.number]
         if supply or (self._credit.names and many):
-            self._supply.lock(self._store)
+            self._supply.lock(self._store, figures)
 
     def enter(
         self,
@@ -82,16 +96,12 @@ class Poster:
         if not requests:
             return []
         nonces = [request.nonce for request in requests]
-        prior = {
-            row[0]: Outcome(*row[1:], repeated=True) for row in self._store.find(nonces)
-        }  # fmt: skip
+        ready, self._prepared = self._prepared or Prepared([]), None
+        found = self._store.find(nonces) if ready.prior is None else ready.prior
+        prior = {row[0]: Outcome(*row[1:], repeated=True) for row in found}
         fresh = len(set(nonces).difference(prior))
-        enter, spare = self._enter, 0
-        if self._credit.names and fresh and not self._imported:
-            enter, spare = self._enter_on_credit, self._prepare_credit(requests, prior)
-        numbers, now = self._store.reserve(fresh + spare) if fresh else ((), 0)
-        if self._store.closing_at is not None and not self._imported:
-            raise cutover.refusal(self._store.connection, self._token, self._store.closing_at)
+        enter = self._enter_on_credit if self._credit.names and not self._imported else self._enter
+        numbers, now = self._number(requests, prior, ready, fresh) if fresh else ((), 0)
         if self._clock is not None:
             now = self._clock()
         # Never before an account's last posting: its history reads in one order.
@@ -101,13 +111,12 @@ class Poster:
         assert not self._rows, "what was entered before is written first: repeats are found there"
         outcomes: list[Outcome | None] = []
         for index, request in enumerate(requests):
-            outcome: Outcome | None
             try:
-                outcome = prior.get(request.nonce)
+                outcome: Outcome | None = prior.get(request.nonce)
                 if outcome is None:
                     outcome = prior[request.nonce] = enter(request, free, waived)
                 else:
-                    _check_repeat(request, outcome)
+                    check_repeat(request, outcome)
                     outcome = outcome._replace(repeated=True)
             except RuleError as error:
                 if refuse is None:
@@ -116,6 +125,21 @@ class Poster:
                 outcome = None
             outcomes.append(outcome)
         return outcomes
+
+    def _number(
+        self, requests: Sequence[Request], prior: Mapping[bytes, Outcome], ready: Prepared, new: int
+    ) -> tuple[Sequence[int], int]:
+        """Return numbers for the requests that are new and what they bring, and the time.
+
+        Raises TokenFinalizedError once the books are closed.
+        """
+        spare = 0
+        if self._credit.names and not self._imported:
+            spare = self._prepare_credit(requests, prior)
+        reserved = ready.reserved or self._store.reserve(new + spare)
+        if self._store.closing_at is not None and not self._imported:
+            raise cutover.refusal(self._store.connection, self._token, self._store.closing_at)
+        return reserved
 
     def write(self) -> None:
         """Insert what was entered."""
@@ -281,25 +305,6 @@ class Poster:
         )
 
 
-def _check_repeat(request: Request, prior: Outcome) -> None:
-    """Raise KeyConflictError unless the request is the one that made the entry.
-
-    The id commits to from, to, value, key and texts; the time is judged only where one is given.
-    """
-    if request.id != prior.id:
-        raise KeyConflictError(
-            f"the key {request.key[:100]!r} belongs to entry 0x{prior.id.hex()}, which moves"
-            " something else, between others, or says something else",
-            hint="a new posting needs a new key",
-        )
-    if request.timestamp is not None and request.timestamp != prior.timestamp:
-        raise KeyConflictError(
-            f"the key {request.key[:100]!r} belongs to entry 0x{prior.id.hex()}, which is dated"
-            f" {format_timestamp(prior.timestamp)}, not {format_timestamp(request.timestamp)}",
-            hint="a new posting needs a new key",
-        )
-
-
 def post(
     connection: Connection,
     context: PostingContext,
@@ -323,7 +328,8 @@ def post(
         make = Requests(context, token).make
         requests = [make(record, known) for record in records]
         poster = Poster(connection, context, token)
-        poster.lock({known[name].number: name for name in names}, supply=SYSTEM in names)
+        locked = {known[name].number: name for name in names}
+        poster.lock(locked, supply=SYSTEM in names, requests=requests)
         outcomes = poster.enter(requests)
         poster.close()
         outcomes = with_debts(connection, token.token_no, requests, outcomes)
@@ -370,7 +376,8 @@ def post_each(
         if requests:
             poster = Poster(connection, context, token)
             touched = {s for i in good for s in (records[i].from_account, records[i].to_account)}
-            poster.lock({known[name].number: name for name in touched}, supply=SYSTEM in touched)
+            locked = {known[name].number: name for name in touched}
+            poster.lock(locked, supply=SYSTEM in touched, requests=requests)
 
             def refuse(position: int, error: RuleError) -> None:
                 results[good[position]] = error

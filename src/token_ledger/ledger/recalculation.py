@@ -19,7 +19,8 @@ from token_ledger.core.types import Finding
 from token_ledger.errors import DatabaseError
 from token_ledger.ledger.cached import CACHES, Cache, drift
 from token_ledger.ledger.cached_holds import Key, Recomputed
-from token_ledger.ledger.store import chunks, open_store
+from token_ledger.ledger.store import chunks
+from token_ledger.ledger.stores import open_store
 from token_ledger.ledger.tokens import StoredToken
 
 T = TypeVar("T")

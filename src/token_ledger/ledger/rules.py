@@ -21,7 +21,7 @@ from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.composite import Composite, Desk, lock
 from token_ledger.ledger.limits import PERIOD_MAX
 from token_ledger.ledger.posted import Posted
-from token_ledger.ledger.store import open_store
+from token_ledger.ledger.stores import open_store
 
 _RULE = schema.earning_rules.c
 _AWARD = schema.token_awards.c

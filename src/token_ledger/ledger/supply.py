@@ -26,10 +26,11 @@ class LockedSupply:
         self.total = self.minted = self.burned = self.credit = 0
         self.locked = self.changed = False
 
-    def lock(self, store: Store) -> None:
-        """Lock it, unless that was done already."""
+    def lock(self, store: Store, figures: SupplyFigures | None = None) -> None:
+        """Lock it, unless that was done already, or give it the `figures` that were locked."""
         if not self.locked:
-            self.total, self.minted, self.burned, self.credit = store.lock_supply()
+            found = store.lock_supply() if figures is None else figures
+            self.total, self.minted, self.burned, self.credit = found
             self.locked = True
 
     def check_mint(self, value: int, *, capped: bool = True) -> None:
