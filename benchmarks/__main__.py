@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 
-QUESTIONS = ("hashing", "load", "gas", "receipts", "path", "coalesce")
+QUESTIONS = ("hashing", "load", "gas", "receipts", "imports", "path", "coalesce")
 KEPT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 START, END = "<!-- bench -->", "<!-- /bench -->"
 

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from token_ledger.chain.contracts import (
@@ -41,6 +42,11 @@ _WORD_TEXT = 66
 _X_TO_ZERO = bytes.maketrans(b"x", b"0")
 
 Log = dict[str, Any]
+# A field of every log of an answer, at the speed of C.
+_ADDRESS, _TOPICS, _DATA = map(itemgetter, ("address", "topics", "data"))
+_BLOCK_NUMBER, _BLOCK_HASH, _LOG_INDEX = map(itemgetter, ("blockNumber", "blockHash", "logIndex"))
+_TX_HASH, _TX_INDEX = map(itemgetter, ("transactionHash", "transactionIndex"))
+_FIRST = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,12 @@ def decode_logs(logs: Any, *, address: str, from_block: int, to_block: int) -> D
         raise TypeError("not a list of logs")
     if not logs:
         return TransferColumns(), [], 0
-    if {log["address"].lower() for log in logs} != {address}:
+    if {text.lower() for text in set(map(_ADDRESS, logs))} != {address}:
         raise ValueError("a log is of another address than was asked for")
-    if any(log.get("removed") for log in logs):
+    if any([log.get("removed") for log in logs]):  # a list: twice as fast as a generator
         raise ValueError("a log is of an orphaned block")
-    block_number = _quantities([log["blockNumber"] for log in logs])
-    log_index = _quantities([log["logIndex"] for log in logs])
+    block_number = _quantities(list(map(_BLOCK_NUMBER, logs)))
+    log_index = _quantities(list(map(_LOG_INDEX, logs)))
     keys = [
         number << _LOG_INDEX_BITS | index
         for number, index in zip(block_number, log_index, strict=True)
@@ -82,9 +88,14 @@ def decode_logs(logs: Any, *, address: str, from_block: int, to_block: int) -> D
         raise ValueError("a log index is out of range")
     if block_number[0] < from_block or block_number[-1] > to_block:
         raise ValueError("a log is outside the range that was asked for")
-    shapes = [(log["topics"][0], len(log["topics"])) for log in logs]
-    if set(shapes) == {(TRANSFER, 3)} and {len(log["data"]) for log in logs} == {66}:
+    topics = list(map(_TOPICS, logs))
+    if (
+        set(map(len, topics)) == {3}
+        and set(map(_FIRST, topics)) == {TRANSFER}
+        and set(map(len, map(_DATA, logs))) == {_WORD_TEXT}
+    ):
         return _columns(logs, block_number, log_index), [], 0
+    shapes = [(item[0], len(item)) for item in topics]
     return _decode_mixed(logs, shapes, block_number, log_index, keys)
 
 
@@ -196,19 +207,19 @@ def _assign_bridge(transfers: TransferColumns, keys: list[int], log: Log, key: i
 
 
 def _columns(logs: list[Log], block_number: list[int], log_index: list[int]) -> TransferColumns:
-    topics = [log["topics"] for log in logs]
-    tx_index = _quantities([log["transactionIndex"] for log in logs])
+    topics = list(map(_TOPICS, logs))
+    tx_index = _quantities(list(map(_TX_INDEX, logs)))
     if max(tx_index, default=0) >= _INDEX_MAX:
         raise ValueError("a transaction index is out of range")
     return TransferColumns(
         block_number=block_number,
-        block_hash=_repeated([log["blockHash"] for log in logs], _hash),
+        block_hash=_repeated(list(map(_BLOCK_HASH, logs)), _hash),
         log_index=log_index,
-        tx_hash=_repeated([log["transactionHash"] for log in logs], _hash),
+        tx_hash=_words(list(map(_TX_HASH, logs))),
         tx_index=tx_index,
-        from_address=_addresses([topic[1] for topic in topics]),
-        to_address=_addresses([topic[2] for topic in topics]),
-        value=_words([log["data"] for log in logs]),
+        from_address=_addresses(list(map(itemgetter(1), topics))),
+        to_address=_addresses(list(map(itemgetter(2), topics))),
+        value=_words(list(map(_DATA, logs))),
         seq=[None] * len(logs),
     )
 
@@ -220,7 +231,7 @@ def _hash(text: Any) -> bytes:
 def _repeated(texts: list[Any], decode: Callable[[Any], Any]) -> list[Any]:
     """Decode a column in which values repeat: each distinct one once."""
     decoded = {text: decode(text) for text in set(texts)}
-    return [decoded[text] for text in texts]
+    return list(map(decoded.__getitem__, texts))
 
 
 def _quantities(texts: list[Any]) -> list[int]:

@@ -31,6 +31,12 @@ from token_ledger.ledger.mirror_schema import (
 from token_ledger.ledger.schema import accounts, batch_signatures, token_batches, token_ledger
 from token_ledger.ledger.tokens import StoredToken
 
+_INSERT_BLOCKS = (
+    "INSERT INTO chain_blocks (chain_id, number, hash, parent_hash, timestamp) {}"
+    " ON CONFLICT (chain_id, hash) DO UPDATE SET orphaned_at = NULL"
+    " WHERE chain_blocks.orphaned_at IS NOT NULL"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredContract:
@@ -315,14 +321,18 @@ def _store_blocks(connection: Connection, chain_id: int, headers: list[BlockHead
     """Store headers; those of another contract's import stay, orphaned ones are taken again."""
     if not headers:
         return  # of several contracts' ranges the first one brings them
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    marks = ", ".join([mark] * 5)
-    connection.exec_driver_sql(
-        "INSERT INTO chain_blocks (chain_id, number, hash, parent_hash, timestamp)"  # noqa: S608
-        f" VALUES ({marks}) ON CONFLICT (chain_id, hash) DO UPDATE SET orphaned_at = NULL"
-        " WHERE chain_blocks.orphaned_at IS NOT NULL",
-        [(chain_id, h.number, h.hash, h.parent_hash, h.timestamp) for h in headers],
-    )
+    rows = [(chain_id, h.number, h.hash, h.parent_hash, h.timestamp) for h in headers]
+    if connection.dialect.name == "postgresql":
+        # One statement for all of them; a statement a header would take longer than the transfers.
+        connection.exec_driver_sql(
+            _INSERT_BLOCKS.format(
+                "SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::bytea[],"
+                " %s::bigint[])"
+            ),
+            tuple(map(list, zip(*rows, strict=True))),
+        )
+    else:
+        connection.exec_driver_sql(_INSERT_BLOCKS.format("VALUES (?, ?, ?, ?, ?)"), rows)
 
 
 # --- what a replay needs
