@@ -74,7 +74,7 @@ def decode_logs(logs: Any, *, address: str, from_block: int, to_block: int) -> D
         return TransferColumns(), [], 0
     if {text.lower() for text in set(map(_ADDRESS, logs))} != {address}:
         raise ValueError("a log is of another address than was asked for")
-    if any([log.get("removed") for log in logs]):  # a list: twice as fast as a generator
+    if any(log.get("removed") for log in logs):
         raise ValueError("a log is of an orphaned block")
     block_number = _quantities(list(map(_BLOCK_NUMBER, logs)))
     log_index = _quantities(list(map(_LOG_INDEX, logs)))
