@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,39 +156,3 @@ def test_two_contracts_go_back_together(
     with empty.read() as connection:
         left = connection.execute(text("SELECT count(DISTINCT contract_no) FROM chain_transfers"))
         assert 1 == left.scalar()
-
-
-_CHILD = """
-import sys
-from token_ledger.ingest import ingest
-from token_ledger.ledger import Ledger
-with Ledger.open(sys.argv[1], secret_file=sys.argv[2]) as ledger:
-    print("ready", flush=True)
-    for _ in range(1000):
-        ingest(ledger, sys.argv[3], contract=bytes.fromhex(sys.argv[4]))
-"""
-
-
-def test_killed_while_the_chain_reorganises(
-    empty: Ledger, database_url: str, rpc: Rpc, node: str, emitter: Emitter, tmp_path: Path
-) -> None:
-    """SIGKILL at random instants amid reorganisations: the next import ends as a fresh one."""
-    token, chance = emitter.address, random.Random(5)
-    for i in range(4):
-        child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, database_url, str(tmp_path / "secret"), node,
-             token.hex()],
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert child.stdout is not None
-        assert child.stdout.readline()
-        for k in range(3):
-            time.sleep(chance.random() / 8)
-            rpc.call("anvil_reorg", [1 + chance.randrange(8), []])
-            emitter.emit((i, k), (k, i))
-        time.sleep(chance.random() / 8)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
-    ingest(empty, node, contract=token)
-    check_as_fresh(empty, node, token, tmp_path)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from tests import books
 from tests.chain.fake_node import FakeNode, Raw
-from tests.onchain import ENTRIES, ERC20, SMALL, TOKEN, a_chain, count, mirrored
+from tests.onchain import ENTRIES, SMALL, TOKEN, a_chain, count, mirrored
 
 from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.logs import LogReader, Wanted
@@ -26,7 +20,7 @@ from token_ledger.errors import (
 )
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, mirror
-from token_ledger.ledger.mirror_schema import chain_cursors, chain_transfers
+from token_ledger.ledger.mirror_schema import chain_cursors
 from token_ledger.seal import seal
 from token_ledger.sign import sign
 
@@ -72,43 +66,6 @@ def test_failing_at_any_call_leaves_a_mirror_to_go_on_from(empty: Ledger, tmp_pa
     found = mirrored(empty)
     assert expected["chain_transfers"] == found["chain_transfers"]
     assert {b[1] for b in expected["chain_blocks"]} & {b[1] for b in found["chain_blocks"]}
-
-
-_CHILD = """
-import sys
-from token_ledger.ingest import ingest
-from token_ledger.ledger import Ledger
-with Ledger.open(sys.argv[1], secret_file=sys.argv[2]) as ledger:
-    print("ready", flush=True)
-    ingest(ledger, sys.argv[3], contract=bytes.fromhex(sys.argv[4]))
-"""
-
-
-def test_an_importer_killed_at_any_instant_is_finished_by_the_next(
-    empty: Ledger, database_url: str, tmp_path: Path
-) -> None:
-    """SIGKILL at random instants: at the end every log is there once."""
-    chain = a_chain(blocks=250, blocks_max=2)
-    chance = random.Random(3)
-    with FakeNode(chain) as node:
-        for _ in range(5):
-            child = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, database_url, str(tmp_path / "secret"), node.url,
-                 ERC20[2:]],
-                stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
-            assert child.stdout is not None
-            assert "ready\n" == child.stdout.readline()
-            time.sleep(chance.uniform(0.01, 0.25))
-            child.send_signal(signal.SIGKILL)
-            child.wait()
-            child.stdout.close()
-        ingest(empty, node.url, contract=TOKEN)
-        assert 0 == ingest(empty, node.url, contract=TOKEN).transfers
-    with empty.read() as connection:
-        query = select(chain_transfers.c.block_number, chain_transfers.c.log_index)
-        found = sorted(tuple(row) for row in connection.execute(query))
-    assert [(b, i) for b in range(250) for i in range(b % 4)] == found
 
 
 def test_two_importers_at_once_do_not_double_anything(empty: Ledger) -> None:
