@@ -15,12 +15,22 @@ from eth_abi.abi import encode
 from sqlalchemy import select
 from tests import books
 from tests.chain.fake_node import Failure, FakeNode, forward
-from tests.onchain import ENTRIES, books_of, check_on_chain, copy_of, go_on, mined
+from tests.onchain import (
+    ENTRIES,
+    books_of,
+    check_on_chain,
+    copy_of,
+    found,
+    go_on,
+    mined,
+    sql,
+)
 
 from token_ledger.broadcast import broadcast
 from token_ledger.chain import contracts
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.compose import compose, sign_file, unsigned_file
+from token_ledger.core.comparison import PartlyReplayed
 from token_ledger.core.types import Header
 from token_ledger.errors import ChainError, ForeignContractError
 from token_ledger.ingest import ingest
@@ -43,6 +53,12 @@ def ledger(database_url: str, tmp_path: Path, fresh_anvil: str) -> Iterator[Ledg
         migrate(ledger, fresh_anvil)
         go_on(ledger, seed=2)
         yield ledger
+
+
+def migrated(ledger: Ledger) -> int:
+    """Return the number of the last batch but one: the one that the fixture migrated."""
+    with ledger.read() as connection:
+        return batches.head(connection, ledger.token).number - 1
 
 
 def replay_part(ledger: Ledger, url: str, rows_max: int) -> None:
@@ -93,6 +109,54 @@ def test_parts_may_come_in_several_imports(ledger: Ledger, fresh_anvil: str) -> 
     assert list(range(ALL)) == sorted(seqs)
     result = reconcile(ledger, fresh_anvil)
     assert (ALL, []) == (result.matched, result.findings)
+
+
+def test_reconcile_tells_of_a_batch_under_way(ledger: Ledger, fresh_anvil: str) -> None:
+    """Replayed rows are compared like others, and it is said which batch and how many: clean."""
+    ingest(ledger, fresh_anvil)
+    replay_part(ledger, fresh_anvil, 4)
+    behind = reconcile(ledger, fresh_anvil)
+    assert ["mirror_behind"] == found(behind)
+    assert "holds 4 rows of batch" in behind.findings[0].message
+    ingest(ledger, fresh_anvil)
+    number = migrated(ledger) + 1
+    for result in (reconcile(ledger, fresh_anvil), reconcile(ledger)):
+        assert PartlyReplayed(number, 4, 10) == result.part
+        assert (ENTRIES + 4, ENTRIES + 4, 6, []) == (
+            result.matched, result.entries, result.unreplayed, result.findings,
+        )  # fmt: skip
+    migrate(ledger, fresh_anvil)
+    ingest(ledger, fresh_anvil)
+    assert None is reconcile(ledger, fresh_anvil).part
+
+
+def test_reconcile_finds_differences_in_a_batch_under_way(ledger: Ledger, fresh_anvil: str) -> None:
+    """An altered transfer, balance or supply between two parts is found as at any other time."""
+    replay_part(ledger, fresh_anvil, 4)
+    ingest(ledger, fresh_anvil)
+    contract = contracts.token_address(ledger.token, ledger.operator)
+    with Rpc(fresh_anvil) as rpc:
+        holder = hex_data(ledger.get_account("alice").address)
+        rpc.call("anvil_dealERC20", [holder, hex_data(contract), hex(5)])
+    assert "balance_drift" in found(reconcile(ledger, fresh_anvil))
+    sql(ledger, f"UPDATE chain_transfers SET value = NUM(7) WHERE seq = {ENTRIES + 1}")
+    assert ["value_differs"] == found(reconcile(ledger))
+
+
+def test_reconcile_knows_another_copys_part(
+    sqlite_url: str, tmp_path: Path, fresh_anvil: str
+) -> None:
+    """Rows of a batch that only a staging copy has are told as another history."""
+    with books_of(sqlite_url, tmp_path) as ledger:
+        migrate(ledger, fresh_anvil)
+        ingest(ledger, fresh_anvil)
+        copy = copy_of(ledger, tmp_path)
+        go_on(copy, seed=7)
+        replay_part(copy, fresh_anvil, 4)
+        copy.close()
+        result = reconcile(ledger, fresh_anvil)
+        assert ["unknown_contract"] == found(result)
+        assert "4 rows were replayed of a batch" in result.findings[0].message
 
 
 # --- gas that became too dear

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from token_ledger.compare_home import Followed
 from token_ledger.core.batch import header_digest
-from token_ledger.core.comparison import ReconcileResult, Scope
+from token_ledger.core.comparison import PartlyReplayed, ReconcileResult, Scope
 from token_ledger.core.match import (
     account_drift,
     match_batch,
@@ -22,7 +22,18 @@ from token_ledger.core.match import (
 )
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import ReplayedBatch
+<<<<<<< HEAD
 from token_ledger.ledger import Connection, Ledger, batches, homes, mirror_joins, mirror_reach
+=======
+from token_ledger.ledger import (
+    Connection,
+    Ledger,
+    batches,
+    mirror_joins,
+    mirror_parts,
+    mirror_reach,
+)
+>>>>>>> a93fd8e (Reconcile compares the rows of a batch that is under way in parts, and says which batch it is)
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import SealedRun
 from token_ledger.ledger.mirror_reach import BLOCK_MAX, Reach
@@ -83,6 +94,7 @@ class Books:
         """Compare entries, headers and balances, and add what differs to the result."""
         connection, token = self.connection, self.token
         self._compare_entries(progress)
+        self._compare_part()
         strangers = mirror_joins.read_strangers(
             connection,
             self.contract,
@@ -121,6 +133,22 @@ class Books:
             self.result.matched += matched
             self.result.entries += sum(run.count for run in window)
             progress("reconcile", window[-1].first_seq + window[-1].count, self.end_seq)
+
+    def _compare_part(self) -> None:
+        """Compare what was replayed of a batch that is under way in parts, if one is."""
+        if self.mirrored > self.head.number or self.reach.last_block != self.last_block:
+            return
+        connection, contract, first = self.connection, self.contract, self.end_seq
+        rows = mirror_parts.rows_in_mirror(
+            connection, contract, first_seq=first, last_block=self.last_block
+        )
+        found = mirror_parts.open_run(connection, self.token, number=self.mirrored + 1, rows=rows)
+        if found is None:
+            return
+        self.result.part = PartlyReplayed(found.run.number, found.run.count, found.count)
+        self.result.matched += self._compare_batch(found.run)
+        self.result.entries += found.run.count
+        self.end_seq += found.run.count
 
     def _compare_batch(self, run: SealedRun) -> int:
         """Compare one batch row by row; return how many entries match."""

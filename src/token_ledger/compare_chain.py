@@ -12,6 +12,7 @@ from collections.abc import Collection
 from token_ledger.chain import contracts
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.multicall import Views
+from token_ledger.chain.parts import read_open_batch
 from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.state import (
     ContractState,
@@ -23,7 +24,7 @@ from token_ledger.chain.state import (
 from token_ledger.compare_books import Books
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
-from token_ledger.core.comparison import FINDINGS_MAX
+from token_ledger.core.comparison import FINDINGS_MAX, PartlyReplayed
 from token_ledger.core.hashing import keccak
 from token_ledger.core.match import contract_digest_differs
 from token_ledger.core.progress import Progress
@@ -31,7 +32,8 @@ from token_ledger.core.strict import to_hex
 from token_ledger.core.transfers import BlockHeader
 from token_ledger.core.types import Finding
 from token_ledger.errors import ForeignContractError
-from token_ledger.ledger import batches, mirror_joins, mirror_reach
+from token_ledger.ledger import batches, mirror_joins, mirror_parts, mirror_reach
+from token_ledger.ledger.mirror_parts import OpenRun
 from token_ledger.node import check_not_reorganised
 
 _HEADERS_PAGE = 500
@@ -58,6 +60,7 @@ class Chain:
         self.block = block
         self.at = pinned(block.hash)
         self.views = Views(rpc, self.address, self.at)
+        self.part: OpenRun | None = None
 
     def compare(self, progress: Progress) -> None:
         """Compare contract, digests, supply and balances, and add what differs to the result."""
@@ -84,11 +87,17 @@ class Chain:
                 {"ledger": books.mirrored, "chain": state.head_number},
             )
         self._compare_digests(state)
+<<<<<<< HEAD
         if followed is not None:
             followed.compare_chain(self.rpc, self.at, self.block.number, self.views, progress)
             return
         self._compare_supply(state)
         self._compare_balances(state, progress)
+=======
+        if self._read_part(state):
+            self._compare_supply(state)
+            self._compare_balances(state, progress)
+>>>>>>> a93fd8e (Reconcile compares the rows of a batch that is under way in parts, and says which batch it is)
 
     def _add(self, kind: str, message: str, details: dict[str, object]) -> None:
         where = {"contract": to_checksum(self.address), "block": self.block.number, "tx": None}
@@ -163,11 +172,49 @@ class Chain:
                     number, block = header.number, self.block.number
                     self.result.add([contract_digest_differs(number, digest, on_chain, block)])
 
+    def _read_part(self, state: ContractState) -> bool:
+        """Take note of a batch that is under way in parts; False where it is none of the ledger's.
+
+        Balances and supply are then those that its replayed rows leave.
+        """
+        opened = read_open_batch(self.rpc, self.address, block=self.at)
+        if opened is None:
+            return True
+        books, number = self.books, state.head_number + 1
+        self.part = mirror_parts.open_run(
+            books.connection, books.token, number=number, rows=opened.rows_done
+        )
+        known = batches.known_digest(books.connection, books.token, opened.digest)
+        if self.part is None or known != number:
+            self._add(
+                kinds.UNKNOWN_CONTRACT,
+                f"{opened.rows_done} rows were replayed of a batch {number} that is none of this "
+                "ledger's: another copy of the ledger began it; balances were not compared",
+                {
+                    "ledger": to_hex(books.head.digest),
+                    "chain": to_hex(opened.digest),
+                    "number": number,
+                },
+            )
+            return False
+        imported = self.result.part.rows if self.result.part else 0
+        if books.mirrored == state.head_number and imported < opened.rows_done:
+            self._add(
+                kinds.MIRROR_BEHIND,
+                f"the contract holds {opened.rows_done} rows of batch {number}, the mirror "
+                f"{imported}: run `import`, then reconcile again",
+                {"ledger": imported, "chain": opened.rows_done},
+            )
+        self.result.part = PartlyReplayed(number, opened.rows_done, self.part.count)
+        return True
+
     # --- what it holds
 
     def _compare_supply(self, state: ContractState) -> None:
         books, expected = self.books, 0
-        if state.head_number:
+        if self.part is not None:
+            expected = self.part.supply
+        elif state.head_number:
             header, _ = batches.read_header(books.connection, books.token, state.head_number)
             expected = header.total_supply
         [actual] = self.views.numbers([contracts.TOTAL_SUPPLY_CALL])
@@ -186,6 +233,8 @@ class Chain:
     def _compare_balances(self, state: ContractState, progress: Progress) -> None:
         books = self.books
         last = mirror_joins.last_entry_no(books.connection, books.token, state.head_number)
+        if self.part is not None:
+            last = self.part.run.last_entry_no
         drifted: list[tuple[bytes, int, int]] = []
         for page in mirror_joins.read_balances(
             books.connection, books.token, last_entry_no=last, page=_BALANCES_PAGE

@@ -104,6 +104,7 @@ def _show(screen: Screen, result: ReconcileResult) -> None:
             ("since", since if result.anew is None else f"the beginning: {result.anew}"),
             ("matched", f"{result.matched} of {counted(result.entries, 'entry')}"),
             ("balances", result.balances),
+            ("partly replayed", _part(result)),
             ("unreplayed", result.unreplayed or None),
             ("unsealed", result.unsealed or None),
             ("not imported", result.pending or None),
@@ -127,6 +128,13 @@ def _show(screen: Screen, result: ReconcileResult) -> None:
         screen.line(f"  {_short(word.finding_id)}  {finding.kind}")
         screen.line(f"    {_said(word, result.known.now)}")
     _more(screen, result.acknowledged_total)
+
+
+def _part(result: ReconcileResult) -> str | None:
+    if result.part is None:
+        return None
+    part = result.part
+    return f"batch {part.number}: {part.rows} of {part.count} rows; `migrate` goes on"
 
 
 def _more(screen: Screen, total: int) -> None:

@@ -85,6 +85,22 @@ class Point:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class PartlyReplayed:
+    """A batch of which `rows` of `count` rows were replayed, in parts, and the others not yet.
+
+    Its replayed rows are compared like all others; that it is under way is no difference.
+    """
+
+    number: int
+    rows: int
+    count: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as one JSON-ready object."""
+        return {"number": self.number, "rows": self.rows, "of": self.count}
+
+
 @dataclass(slots=True)
 class ReconcileResult:
     """What was compared and what differs.
@@ -118,6 +134,7 @@ class ReconcileResult:
     pending: int = 0
     bridge_mints: int = 0
     bridge_burns: int = 0
+    part: PartlyReplayed | None = None
     findings: list[Finding] = field(default_factory=list)
     findings_total: int = 0
     acknowledged: list[Finding] = field(default_factory=list)
@@ -191,6 +208,7 @@ class ReconcileResult:
             "pending": self.pending,
             "bridge_mints": self.bridge_mints,
             "bridge_burns": self.bridge_burns,
+            "partly_replayed": None if self.part is None else self.part.to_json(),
             "findings_total": self.findings_total,
             "acknowledged_total": self.acknowledged_total,
             "kinds": dict(sorted(self.kinds.items())),
