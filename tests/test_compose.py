@@ -194,7 +194,7 @@ def altered(file: UnsignedFile) -> dict[str, UnsignedFile]:
 def test_nothing_else_is_signed(ledger: Ledger, url: str, what: str) -> None:
     """A file that was altered on its way to the offline machine is not signed."""
     file = offline(ledger, url)
-    with pytest.raises(FileFormatError, match="none of this migration"):
+    with pytest.raises(FileFormatError, match="none of these commands"):
         sign_file(altered(file)[what], PAYER)
 
 

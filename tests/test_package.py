@@ -112,6 +112,7 @@ OF_A_MODULE = {
     "sign-offline": ("compose", "sign_file"),
     "snapshot claim": ("snapshot", "claim"),
     "snapshot publish": ("snapshot", "publish"),
+    "snapshot reopen": ("snapshot", "reopen"),
     "snapshot sweep": ("snapshot", "sweep"),
     "snapshot take": ("snapshot", "take"),
 }

@@ -81,18 +81,18 @@ def anchor(
         sender.settle()
         made = create(sender, token, init_code, name=REGISTRY)
         gas = 0 if made is None else made.gas_used
-        number = _stands_at(ledger, rpc, address)
+        number = stands_at(ledger, rpc, address)
         first = number
         sealer = read_words(rpc, address, [contracts.SEALER_CALL])[0][12:]
         while number < head.number:
             last = min(number + HEADERS_MAX, head.number)
-            data = _calldata(ledger, number, last, sealer)
+            data = headers_calldata(ledger, number, last, sealer)
             receipt = call(
                 sender,
                 address,
                 data,
                 what=f"headers {number + 1} to {last}",
-                gas=_GAS_FIXED + _GAS_HEADER * (last - number),
+                gas=headers_gas(last - number),
             )
             gas += receipt.gas_used
             number = last
@@ -100,7 +100,12 @@ def anchor(
     return AnchorResult(address, chain_id, number - first, number, gas)
 
 
-def _stands_at(ledger: Ledger, rpc: Rpc, address: bytes) -> int:
+def headers_gas(headers: int) -> int:
+    """Return the gas to offer for a transaction of so many headers."""
+    return _GAS_FIXED + _GAS_HEADER * headers
+
+
+def stands_at(ledger: Ledger, rpc: Rpc, address: bytes) -> int:
     """Return the registry's head, which must be one of the ledger's own headers."""
     answer = call_contract(rpc, address, contracts.HEAD_CALL)
     number, digest = int.from_bytes(answer[:32], "big"), answer[32:64]
@@ -116,7 +121,11 @@ def _stands_at(ledger: Ledger, rpc: Rpc, address: bytes) -> int:
     return number
 
 
-def _calldata(ledger: Ledger, number: int, last: int, sealer: bytes) -> bytes:
+def headers_calldata(ledger: Ledger, number: int, last: int, sealer: bytes) -> bytes:
+    """Return the calldata of `anchor` for the headers behind `number`, up to `last`.
+
+    Raises SigningKeyError where the sealer has not signed the last of them.
+    """
     with ledger.read() as connection:
         found = batches.read_headers(connection, ledger.token, after=number, limit=last - number)
         signature = batches.signature_of(connection, ledger.token, last, sealer)

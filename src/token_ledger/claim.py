@@ -121,17 +121,18 @@ def claim(
     else's already and for a signature that the factory refuses; SigningKeyError, RevertedError.
     """
     with Rpc(rpc_url) as rpc:
-        chain = read_identity(rpc)
-        if expiry is None:
-            if signature is not None:
-                raise ClaimError("a signature needs its expiry", hint="give --expiry as signed")
-            expiry = _time_s(rpc) + VALID_S
-        wanted = prepare(ledger, account_id, owner=owner, chain_id=chain.chain_id, expiry=expiry)
-        if _is_owned(rpc, wanted):
+        wanted, signed = authorised(
+            ledger,
+            rpc,
+            account_id,
+            owner=owner,
+            operator=operator,
+            signature=signature,
+            expiry=expiry,
+        )
+        if is_owned(rpc, wanted):
             return ClaimResult(wanted, None, factory_deployed=False, gas_used=0)
-        signed = _signed(wanted, operator) if signature is None else signature
-        sender = Sender(rpc, gas_signer or node_account(rpc), chain_id=chain.chain_id)
-        _check_signature(rpc, wanted, signed)
+        sender = Sender(rpc, gas_signer or node_account(rpc), chain_id=wanted.chain_id)
         deployed = vaults.deploy_factory(sender)
         data = vaults.claim_calldata(wanted, signed)
         revert = vaults.revert_of(
@@ -140,7 +141,7 @@ def claim(
         if revert is not None:
             raise ClaimError(f"the factory refuses the claim: {revert}", hint=revert.hint)
         receipt = vaults.send_claim(sender, data)
-        if not _is_owned(rpc, wanted):
+        if not is_owned(rpc, wanted):
             raise RevertedError(
                 f"the claim failed in transaction 0x{receipt.tx_hash.hex()}", hint="run it again"
             )
@@ -148,7 +149,35 @@ def claim(
         return ClaimResult(wanted, receipt.tx_hash, deployed is not None, gas)
 
 
-def _is_owned(rpc: Rpc, wanted: Claim) -> bool:
+def authorised(
+    ledger: Ledger,
+    rpc: Rpc,
+    account_id: str,
+    *,
+    owner: bytes,
+    operator: Signer | None,
+    signature: bytes | None,
+    expiry: int | None,
+    at_once: bool = True,
+) -> tuple[Claim, bytes]:
+    """Return the claim and the operator's signature of it; empty where the owner has the vault.
+
+    `at_once`: it is submitted now, so that a short expiry does. Raises as `claim` does.
+    """
+    chain_id = read_identity(rpc).chain_id
+    if expiry is None:
+        if signature is not None:
+            raise ClaimError("a signature needs its expiry", hint="give --expiry as signed")
+        expiry = _time_s(rpc) + (VALID_S if at_once else VALID_LONG_S)
+    wanted = prepare(ledger, account_id, owner=owner, chain_id=chain_id, expiry=expiry)
+    if is_owned(rpc, wanted):
+        return wanted, b""
+    signed = _signed(wanted, operator) if signature is None else signature
+    _check_signature(rpc, wanted, signed)
+    return wanted, signed
+
+
+def is_owned(rpc: Rpc, wanted: Claim) -> bool:
     """Return whether the owner has the vault; raises ClaimError if somebody else has."""
     found = vaults.vault_owner(rpc, wanted.vault, wanted.operator)
     if found is not None and found != wanted.owner:

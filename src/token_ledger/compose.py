@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from token_ledger.chain import contracts
+from token_ledger.chain import contracts, creation
+from token_ledger.chain.creation import destination_calldata
 from token_ledger.chain.identity import read_identity
 from token_ledger.chain.parts import estimate, gas_cap, read_open_batch
 from token_ledger.chain.replay import gas_limit
 from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
 from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
+from token_ledger.chain.vaults import CLAIM_SELECTOR, FACTORY_CONTRACT
 from token_ledger.core import forecast
-from token_ledger.core.address import DEPLOYMENT_PROXY, to_checksum
+from token_ledger.core.address import DEPLOYMENT_PROXY, VAULT_FACTORY, to_checksum
 from token_ledger.core.forecast import GasPrice
 from token_ledger.core.hashing import keccak
 from token_ledger.core.outbox import (
@@ -43,7 +45,16 @@ from token_ledger.ledger import Connection, Ledger, batches, mirror
 from token_ledger.plan import TOKEN_CONSTRUCTOR_GAS
 
 _TIP_WEI = 1_000_000_000
-_MIGRATION_CALLS = (contracts.REPLAY_SELECTOR, contracts.REPLAY_PART_SELECTOR, FINALIZE_CALL)
+_DEPLOYED = (contracts.TOKEN_CONTRACT, creation.REGISTRY, creation.SNAPSHOT_TOKEN, FACTORY_CONTRACT)
+_SIGNED_CALLS = (
+    contracts.REPLAY_SELECTOR,
+    contracts.REPLAY_PART_SELECTOR,
+    FINALIZE_CALL,
+    creation.ANCHOR_SELECTOR,
+    creation.OPEN_SELECTOR,
+    creation.CLAIM_SELECTOR,
+    creation.SWEEP_CALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +234,18 @@ def unsigned_file(
     )
 
 
-def sign_file(file: UnsignedFile, signer: Signer, *, contract: bytes | None = None) -> SignedFile:
+def sign_file(
+    file: UnsignedFile,
+    signer: Signer,
+    *,
+    contract: bytes | None = None,
+    destination: bytes | None = None,
+) -> SignedFile:
     """Return the file signed. Needs neither network nor database.
 
-    Only what a migration sends is signed: deployments of this release's token through the
-    deterministic proxy, and `replay`, `replayPart` and `finalize` of one contract; `contract` says
-    of which.
+    Only what the commands send is signed: deployments of this release's contracts through the
+    deterministic proxy, claims of vaults, and what `migrate`, `anchor` and `snapshot` call of one
+    contract; `contract` says of which. A sweep's destination is named only if it is `destination`.
     Raises FileFormatError for anything else, SigningKeyError for a key that is not the payer's.
     """
     if signer.address != file.payer:
@@ -236,7 +253,8 @@ def sign_file(file: UnsignedFile, signer: Signer, *, contract: bytes | None = No
             f"{to_checksum(signer.address)} is not the payer {to_checksum(file.payer)}",
             hint="give the payer's keystore",
         )
-    check_calls([transaction.call for transaction in file.transactions], contract=contract)
+    calls = [transaction.call for transaction in file.transactions]
+    check_calls(calls, contract=contract, destination=destination)
     signed: list[Signed] = []
     for transaction in file.transactions:
         raw = signer.sign_transaction(transaction.fields(file.chain_id))
@@ -244,19 +262,25 @@ def sign_file(file: UnsignedFile, signer: Signer, *, contract: bytes | None = No
     return SignedFile(file.chain_id, file.payer, tuple(signed))
 
 
-def check_calls(calls: Sequence[Call], *, contract: bytes | None) -> None:
-    """Raise FileFormatError for a call that no migration makes: a file may have been altered."""
+def check_calls(
+    calls: Sequence[Call], *, contract: bytes | None, destination: bytes | None = None
+) -> None:
+    """Raise FileFormatError for a call that no command makes: a file may have been altered."""
     known = {contract} if contract is not None else set()
-    code = contracts.artifact(contracts.TOKEN_CONTRACT).bytecode
+    codes = tuple(contracts.artifact(name).bytecode for name in _DEPLOYED)
+    named = None if destination is None else destination_calldata(destination)
     for call in calls:
-        if call.to == DEPLOYMENT_PROXY and call.data[32:].startswith(code):
+        if call.to == DEPLOYMENT_PROXY and call.data[32:].startswith(codes):
             continue
-        if call.data[:4] in _MIGRATION_CALLS:
+        if call.to == VAULT_FACTORY and call.data[:4] == CLAIM_SELECTOR:
+            continue
+        if call.data[:4] in _SIGNED_CALLS or call.data == named:
             known.add(call.to)
             if len(known) == 1:
                 continue
         raise FileFormatError(
             f"a transaction to {to_checksum(call.to)} with 0x{call.data[:4].hex()}… is none of "
-            "this migration's",
-            hint="the file was altered: do not sign it; compose it again",
+            "these commands'",
+            hint="the file was altered: do not sign it; compose it again (a sweep's destination "
+            "must be named when it is signed)",
         )

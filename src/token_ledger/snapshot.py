@@ -58,6 +58,7 @@ from token_ledger.core.strict import (
 from token_ledger.core.types import UINT256_MAX
 from token_ledger.errors import (
     CanonicalChainError,
+    ForeignContractError,
     NotReadyError,
     RevertedError,
     SigningKeyError,
@@ -68,7 +69,7 @@ from token_ledger.ledger import Ledger, batches, cutover, mirror_joins
 
 SNAPSHOT_NAME, PROOFS_DIR = "snapshot.json", "proofs"
 _PAGE = 2_000
-_OPEN_GAS, _CLAIM_GAS, _SWEEP_GAS = 500_000, 400_000, 200_000
+OPEN_GAS, CLAIM_GAS, SWEEP_GAS = 500_000, 400_000, 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +143,14 @@ def publish(
     address = created_at(token, init_code)
     with Rpc(rpc_url) as rpc:
         chain = read_identity(rpc)
-        _check_publishable(ledger, rpc, chain, made)
+        if _is_open(ledger, rpc, address):
+            _follow(ledger, chain)
+            return SnapshotResult(address, chain.chain_id, None, 0)
+        check_publishable(ledger, rpc, chain, made)
         sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain.chain_id)
         sender.settle()
         created = create(sender, token, init_code, name=SNAPSHOT_TOKEN)
         gas = 0 if created is None else created.gas_used
-        if read_state(rpc, address).finalized:
-            return SnapshotResult(address, chain.chain_id, None, gas)
         if made.signature is None:
             raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
         if not chain.is_test_chain:
@@ -157,7 +159,7 @@ def publish(
         rehearse(sender, address, data, what="the snapshot")  # while the books are open
         ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
         try:
-            receipt = call(sender, address, data, what="the snapshot", gas=_OPEN_GAS)
+            receipt = call(sender, address, data, what="the snapshot", gas=OPEN_GAS)
         except RevertedError:
             if not read_state(rpc, address).finalized:
                 ledger.run(lambda c: cutover.reopen_books(c, ledger.token))
@@ -165,7 +167,51 @@ def publish(
         return SnapshotResult(address, chain.chain_id, receipt.tx_hash, gas + receipt.gas_used)
 
 
-def _check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snapshot) -> None:
+def reopen(ledger: Ledger, rpc_url: str) -> None:
+    """Let new entries in again after a `publish` that was written down and never sent.
+
+    Raises NotReadyError where claims are open: then there is no way back.
+    """
+    address = created_at(ledger.token, snapshot_init_code(ledger.token, ledger.operator))
+    with Rpc(rpc_url) as rpc:
+        if _is_open(ledger, rpc, address):
+            raise NotReadyError(
+                f"the claims of {to_checksum(address)} are open",
+                hint="there is no way back: the chain moves the token now",
+            )
+    ledger.run(lambda connection: cutover.reopen_books(connection, ledger.token))
+
+
+def _is_open(ledger: Ledger, rpc: Rpc, address: bytes) -> bool:
+    """Return whether claims are open there. Raises ForeignContractError for another history."""
+    if not get_code(rpc, address):
+        return False
+    check_code(rpc, address, name=SNAPSHOT_TOKEN)
+    state = read_state(rpc, address)
+    if not state.finalized:
+        return False
+    with ledger.read() as connection:
+        known = batches.known_digest(connection, ledger.token, state.head_digest)
+    if known != state.head_number:
+        raise ForeignContractError(
+            f"{to_checksum(address)} holds a snapshot of batch {state.head_number}, "
+            f"0x{state.head_digest.hex()}, which is none of this ledger's",
+            hint="another copy of this ledger published it: only that copy can go on",
+        )
+    return True
+
+
+def _follow(ledger: Ledger, chain: ChainIdentity) -> None:
+    """Close the books of a token whose claims are open, whoever sent the call."""
+    if not chain.is_test_chain:
+        ledger.set_canonical_chain(chain.chain_id)
+    ledger.run(
+        lambda c: cutover.close_books(c, ledger.token, now=ledger.now(), whatever_waits=True)
+    )
+
+
+def check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snapshot) -> None:
+    """Raise NotReadyError or CanonicalChainError where this snapshot cannot be opened there."""
     token = ledger.token
     if not chain.is_test_chain and token.canonical_chain_id not in (None, chain.chain_id):
         raise CanonicalChainError(
@@ -200,7 +246,7 @@ def claim(
 
     Raises FileFormatError for another document, RevertedError with the contract's reason.
     """
-    account, amount, proof = _read_proof(document)
+    account, amount, proof = read_proof(document)
     with Rpc(rpc_url) as rpc:
         check_code(rpc, contract, name=SNAPSHOT_TOKEN)
         chain_id = rpc.quantity("eth_chainId")
@@ -208,7 +254,7 @@ def claim(
             return SnapshotResult(contract, chain_id, None, 0)
         sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain_id)
         data = claim_calldata(account, amount, proof)
-        receipt = call(sender, contract, data, what="the claim", gas=_CLAIM_GAS)
+        receipt = call(sender, contract, data, what="the claim", gas=CLAIM_GAS)
         return SnapshotResult(contract, chain_id, receipt.tx_hash, receipt.gas_used)
 
 
@@ -235,16 +281,17 @@ def sweep(
                 )
             owner = Courier(rpc, admin, chain_id=chain_id)
             data = destination_calldata(destination)
-            call(owner, contract, data, what="the destination", gas=_SWEEP_GAS)
+            call(owner, contract, data, what="the destination", gas=SWEEP_GAS)
         sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain_id)
-        receipt: Receipt = call(sender, contract, SWEEP_CALL, what="the sweep", gas=_SWEEP_GAS)
+        receipt: Receipt = call(sender, contract, SWEEP_CALL, what="the sweep", gas=SWEEP_GAS)
         return SnapshotResult(contract, chain_id, receipt.tx_hash, receipt.gas_used)
 
 
 _PROOF_KEYS = frozenset({"format", "balancesRoot", "account", "amount", "proof"})
 
 
-def _read_proof(document: Any) -> tuple[bytes, int, tuple[bytes, ...]]:
+def read_proof(document: Any) -> tuple[bytes, int, tuple[bytes, ...]]:
+    """Return account, amount and path of a proof file's document. Raises FileFormatError."""
     fields = read_fields(document, "the proof", _PROOF_KEYS)
     if fields["format"] != BALANCE_PROOF_FORMAT:
         raise refuse("format", fields["format"], BALANCE_PROOF_FORMAT)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.chain.signer import KeystoreSigner, create_keystore, password_from
 
 
 def test_balances_are_claimed(book, fresh_anvil: str) -> None:
@@ -31,3 +35,63 @@ def test_headers_are_anchored(book, fresh_anvil: str) -> None:
     book("seal", "--sign")
     assert 1 == book(*words, "--json").document["headers"]
     assert "0 headers, up to 1" in book(*words).out
+
+
+DEADLINE = ("--deadline", 4_000_000_000)
+
+
+def test_a_publish_for_a_safe_and_given_up(book, fresh_anvil: str) -> None:
+    """The file is written, the books close and open again; nothing was sent."""
+    book("seal", "--sign")
+    words = ("--rpc", fresh_anvil)
+    told = book("snapshot", "publish", *DEADLINE, *words, "--safe-json", "s.json", "--json")
+    assert (0, 2, ["s.json"]) == (
+        told.status,
+        told.document["transactions"],
+        told.document["files"],
+    )
+    assert 2 == len(json.loads(Path("s.json").read_text())["transactions"])
+    ended = book("mint", "alice", "1", "--reason", "late", "--json")
+    assert (1, "token_finalized") == (ended.status, ended.error["code"])
+    assert "reopened" in book("snapshot", "reopen", *words).out
+    assert 0 == book("mint", "alice", "1", "--reason", "in time").status
+    with Rpc(fresh_anvil) as rpc:
+        assert "0x" == rpc.call("eth_getCode", [told.document["contract"], "latest"])
+
+
+def test_signed_elsewhere_and_sent_by_an_offline_key(book, fresh_anvil: str) -> None:
+    """The digest that `take` tells is signed elsewhere, the transactions by a key offline."""
+    payer = hex_data(create_keystore("payer.json", "payer.password"))
+    key = ("--keystore", "payer.json", "--password-file", "payer.password")
+    words = ("--rpc", fresh_anvil)
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_setBalance", [payer, hex(10**20)])
+    book("seal", "--sign")
+    digest = book("snapshot", "take", "snap", *DEADLINE, "--unsigned", "--json").document["digest"]
+    made = json.loads(Path("snap/snapshot.json").read_text())
+    assert None is made["signature"]
+    operator = KeystoreSigner(
+        "token_ledger.db.operator.json", password=password_from("token_ledger.db.operator.password")
+    )
+    Path("signature").write_text(hex_data(operator.sign_digest(bytes.fromhex(digest[2:]))))
+    publish = ("snapshot", "publish", *DEADLINE, *words, "--signature", "signature")
+    told = book(*publish, "--unsigned", "out.json", "--payer", payer, "--json").document
+    signed = book("sign-offline", "out.json", "-o", "signed.json", *key, "--json")
+    assert (0, [0, 1]) == (signed.status, signed.document["nonces"])
+    assert 2 == book("broadcast", "signed.json", *words, "--json").document["sent"]
+    assert "before" in book(*publish).out
+    proof = next(Path("snap/proofs").iterdir())
+    claim = ("snapshot", "claim", proof, "--contract", told["contract"], *words)
+    assert 0 == book(*claim, "--safe-json", "claim.json").status
+    assert book(*claim, "--json").document["transaction"]
+
+
+def test_anchor_as_files(book, fresh_anvil: str) -> None:
+    """Registry and headers for a Safe; contradictions are wrong usage."""
+    book("seal", "--sign")
+    words = ("anchor", "--rpc", fresh_anvil)
+    assert 2 == book(*words, "--safe-json", "s.json", "--json").document["transactions"]
+    assert 2 == book(*words, "--unsigned", "u.json", "--json").status
+    assert 1 == book(*words, "--json").document["headers"]
+    ended = book(*words, "--safe-json", "s.json", "--json")
+    assert (1, "not_ready") == (ended.status, ended.error["code"])

@@ -56,3 +56,15 @@ def test_what_cannot_be_claimed(book, fresh_anvil: str) -> None:
     assert (1, "claim") == (ended.status, ended.error["code"])
     ended = book("account", "claim", "alice", *words, "--unsigned", "--signature", "x")
     assert (2, "bad_usage") == (ended.status, ended.error["code"])
+
+
+def test_a_claim_as_a_file(book, fresh_anvil: str) -> None:
+    """Signed by the operator, written for a Safe or an offline key; nothing is sent."""
+    owner = "0x" + "1f" * 20
+    words = ("account", "claim", "alice", "--owner", owner, "--rpc", fresh_anvil)
+    told = book(*words, "--safe-json", "claim.json", "--json").document
+    assert (2, ["claim.json"]) == (told["transactions"], told["files"])
+    told = book(*words, "--unsigned-tx", "out.json", "--payer", owner, "--json").document
+    assert ["out.json"] == told["files"]
+    ended = book(*words, "--unsigned-tx", "out.json", "--json")
+    assert (2, "--unsigned-tx and --payer") == (ended.status, ended.error["message"][:25])

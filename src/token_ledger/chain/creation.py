@@ -26,6 +26,9 @@ SNAPSHOT_TOKEN = "SnapshotToken"  # noqa: S105 - no password
 _BATCH = "(uint64,bytes32,uint64,uint32,bytes32,bytes32,uint256,uint64)"
 _DEPLOYMENT_GAS_MAX = 12_000_000
 
+ANCHOR_SELECTOR = contracts.selector(f"anchor({_BATCH}[],bytes)")
+OPEN_SELECTOR = contracts.selector(f"open({_BATCH},bytes32,uint64,bytes)")
+CLAIM_SELECTOR = contracts.selector("claim(address,uint256,bytes32[])")
 UNCLAIMED_CALL = contracts.selector("unclaimed()")
 CLAIMED = contracts.selector("claimed(address)")
 SWEEP_CALL = contracts.selector("sweep()")
@@ -109,21 +112,21 @@ def _header(header: Header) -> tuple[object, ...]:
 
 def anchor_calldata(headers: Sequence[Header], signature: bytes) -> bytes:
     """Return the calldata of the registry's `anchor`."""
-    return contracts.selector(f"anchor({_BATCH}[],bytes)") + abi_encode(
+    return ANCHOR_SELECTOR + abi_encode(
         [f"{_BATCH}[]", "bytes"], [[_header(header) for header in headers], signature]
     )
 
 
 def open_calldata(header: Header, root: bytes, deadline: int, signature: bytes) -> bytes:
     """Return the calldata of the snapshot token's `open`."""
-    return contracts.selector(f"open({_BATCH},bytes32,uint64,bytes)") + abi_encode(
+    return OPEN_SELECTOR + abi_encode(
         [_BATCH, "bytes32", "uint64", "bytes"], [_header(header), root, deadline, signature]
     )
 
 
 def claim_calldata(account: bytes, amount: int, proof: Sequence[bytes]) -> bytes:
     """Return the calldata of the snapshot token's `claim`."""
-    return contracts.selector("claim(address,uint256,bytes32[])") + abi_encode(
+    return CLAIM_SELECTOR + abi_encode(
         ["address", "uint256", "bytes32[]"], [to_checksum(account), amount, list(proof)]
     )
 

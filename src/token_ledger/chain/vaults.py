@@ -23,9 +23,9 @@ from token_ledger.errors import ForeignContractError, RevertedError
 
 FACTORY_CONTRACT = "VaultFactory"
 OWNER_CALL = contracts.selector("owner()")
-_CLAIM = contracts.selector("claim(address,bytes32,address,uint256,bytes)")
+CLAIM_SELECTOR = contracts.selector("claim(address,bytes32,address,uint256,bytes)")
 _FACTORY_GAS_MAX = 3_000_000
-_CLAIM_GAS_MAX = 400_000
+CLAIM_GAS_MAX = 400_000
 
 
 def revert_of(
@@ -74,7 +74,7 @@ def claim_calldata(claim: Claim, signature: bytes) -> bytes:
     """Return the calldata of the factory's `claim`."""
     return b"".join(
         (
-            _CLAIM,
+            CLAIM_SELECTOR,
             address_word(claim.operator),
             claim.salt,
             address_word(claim.owner),
@@ -87,7 +87,7 @@ def claim_calldata(claim: Claim, signature: bytes) -> bytes:
 
 def send_claim(sender: Sender, data: bytes) -> Receipt:
     """Send a claim and wait for it."""
-    return sender.send_and_wait(VAULT_FACTORY, data, gas=_CLAIM_GAS_MAX)
+    return sender.send_and_wait(VAULT_FACTORY, data, gas=CLAIM_GAS_MAX)
 
 
 def vault_owner(rpc: Rpc, vault: bytes, operator: bytes) -> bytes | None:

@@ -6,6 +6,7 @@ A keystore that is named, then the environment, then the operator's keystore bes
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +16,15 @@ import click
 
 from token_ledger.cli.app import FILE, App, beside_database
 from token_ledger.cli.setup import KEYSTORE_SUFFIX, PASSWORD_SUFFIX
-from token_ledger.errors import SigningKeyError
+from token_ledger.errors import FileFormatError, SigningKeyError
 
 if TYPE_CHECKING:
     from token_ledger.chain.signer import KeySigner
 
 SEALER_KEY = "TOKEN_LEDGER_SEALER_KEY"
 GAS_KEY = "TOKEN_LEDGER_GAS_KEY"
+_SIGNATURE_CHARACTERS_MAX = 140_000
+_SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
 
 
 def keystore_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,3 +90,12 @@ def _asked(keystore: Path) -> Callable[[], str]:
         return str(click.prompt(f"Password of {keystore.name}", hide_input=True, err=True))
 
     return ask
+
+
+def read_signature(path: Path) -> bytes:
+    """Return the signature that a file holds as 0x-hex. Raises FileFormatError."""
+    with path.open(encoding="ascii", errors="replace") as file:
+        text = file.read(_SIGNATURE_CHARACTERS_MAX).strip()
+    if not _SIGNATURE.fullmatch(text):
+        raise FileFormatError(f"{path} holds no signature", hint="0x and hexadecimal digits")
+    return bytes.fromhex(text[2:])

@@ -154,7 +154,9 @@ def migrate(
             admin = open_sealer(app, keystore, password_file)
         return _finalize(app, url, admin, to_file)
     if to_file.wanted:
-        return to_file.write(app, url, finalize=False)
+        return to_file.write_from(
+            app, url, lambda ledger: to_file.migration(ledger, url, finalize=False)
+        )
     return _replay(
         app,
         url,
@@ -281,7 +283,9 @@ def _finalize(app: App, url: str, admin: Signer | None, to_file: Outgoing) -> in
     with app.open_ledger() as ledger, ProgressReport() as progress:
         done = finalize(ledger, url, admin=admin, progress=progress)
     if not done.finalized and to_file.wanted:
-        return to_file.write(app, url, finalize=True)
+        return to_file.write_from(
+            app, url, lambda ledger: to_file.migration(ledger, url, finalize=True)
+        )
     if not done.finalized:
         state = "no: the books are closed and wait for the call of finalize()"
     elif done.final:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,9 @@ from token_ledger.wholefile import write_whole
 
 if TYPE_CHECKING:
     from token_ledger.chain.signer import Signer
+    from token_ledger.compose import Composition
     from token_ledger.core.outbox import Call, UnsignedFile
+    from token_ledger.ledger import Ledger
 
 _FILE_BYTES_MAX = 1 << 30
 
@@ -47,26 +51,38 @@ class Outgoing:
         """The most to offer for a unit of gas, in wei."""
         return None if self.max_gas_price is None else parse_gas_price(self.max_gas_price).wei
 
-    def check(self) -> None:
+    def check(self, unsigned: str = "--unsigned") -> None:
         """Raise UsageError for options that do not go together."""
         if self.safe_json is not None and self.unsigned is not None:
-            raise UsageError("--safe-json and --unsigned do not go together", hint="take one")
+            raise UsageError(f"--safe-json and {unsigned} do not go together", hint="take one")
         if (self.unsigned is None) != (self.payer is None):
             raise UsageError(
-                "--unsigned and --payer go together", hint="name the account that will sign"
+                f"{unsigned} and --payer go together", hint="name the account that will sign"
             )
         if self.nonce is not None and (self.unsigned is None or self.nonce < 0):
-            raise UsageError("--nonce goes with --unsigned, and is not negative")
+            raise UsageError(f"--nonce goes with {unsigned}, and is not negative")
 
-    def write(self, app: App, url: str, *, finalize: bool) -> int:
-        """Write the file, or the files, and tell what they hold."""
-        from token_ledger.compose import compose, unsigned_file
+    def migration(self, ledger: Ledger, url: str, *, finalize: bool) -> Composition:
+        """Return what `migrate` would send."""
+        from token_ledger.compose import compose
 
+        return compose(ledger, url, finalize=finalize, part_rows=self.part_rows)
+
+    def write_from(self, app: App, url: str, make: Callable[[Ledger], Composition]) -> int:
+        """Write what `make` says of the ledger, for its operator's Safe where it is one."""
         with app.open_ledger() as ledger, ProgressReport():
-            made = compose(ledger, url, finalize=finalize, part_rows=self.part_rows)
+            made = make(ledger)
             symbol, operator = ledger.token.symbol, ledger.operator
+        return self.write(app, url, made, name=symbol, safe=operator)
+
+    def write(
+        self, app: App, url: str, made: Composition, *, name: str, safe: bytes | None = None
+    ) -> int:
+        """Write the file, or the files, and tell what they hold."""
+        from token_ledger.compose import unsigned_file
+
         if self.safe_json is not None:
-            paths = _write_safe(self.safe_json, made.calls, made.chain_id, symbol, operator)
+            paths = _write_safe(self.safe_json, made.calls, made.chain_id, name, safe)
             cost: dict[str, Any] = {}
         else:
             assert self.unsigned is not None
@@ -103,8 +119,64 @@ class Outgoing:
         return GOOD
 
 
+def outgoing_options(
+    *, unsigned: str = "--unsigned"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator: the options that write transactions to a file, as one `to_file`.
+
+    `unsigned`: what that option is called where the command has another of its name.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(
+            *arguments: Any,
+            safe_json: Path | None,
+            unsigned_file: Path | None,
+            payer: bytes | None,
+            nonce: int | None,
+            max_gas_price: str | None,
+            **words: Any,
+        ) -> Any:
+            to_file = Outgoing(safe_json, unsigned_file, payer, nonce, max_gas_price)
+            to_file.check(unsigned)
+            return command(*arguments, to_file=to_file, **words)
+
+        made: Callable[..., Any] = run
+        for option in reversed(_outgoing(unsigned)):
+            made = option(made)
+        return made
+
+    return decorate
+
+
+def _outgoing(unsigned: str) -> list[Callable[[Any], Any]]:
+    return [
+        click.option(
+            "--safe-json",
+            type=FILE,
+            metavar="FILE",
+            help="Write it for Safe's Transaction Builder, and send nothing.",
+        ),
+        click.option(
+            unsigned,
+            "unsigned_file",
+            type=FILE,
+            metavar="FILE",
+            help="Write it for `sign-offline`, and send nothing. Needs --payer.",
+        ),
+        click.option(
+            "--payer", type=ADDRESS, metavar="0x…", help=f"Who will sign what {unsigned} writes."
+        ),
+        click.option("--nonce", type=int, metavar="N", help=f"The first nonce of {unsigned}."),
+        click.option(
+            "--max-gas-price", metavar="GWEI", help=f"With {unsigned}: the most for a unit of gas."
+        ),
+    ]
+
+
 def _write_safe(
-    path: Path, calls: tuple[Call, ...], chain_id: int, symbol: str, operator: bytes
+    path: Path, calls: tuple[Call, ...], chain_id: int, name: str, safe: bytes | None
 ) -> list[Path]:
     """Write one file per Safe transaction: the first to `path`, others with a number."""
     from token_ledger.core.outbox import safe_document, safe_groups
@@ -115,8 +187,8 @@ def _write_safe(
         document = safe_document(
             group,
             chain_id=chain_id,
-            safe=operator,
-            name=f"{symbol}: {number}",
+            safe=safe,
+            name=f"{name}: {number}",
             created_ms=time.time_ns() // 10**6,
         )
         write_whole(target, encode(document))
@@ -139,6 +211,12 @@ def _read(path: Path) -> dict[str, Any]:
     "-o", "--output", type=FILE, metavar="FILE", required=True, help="Signed ones go here."
 )
 @click.option("--contract", type=ADDRESS, metavar="0x…", help="Sign only for this contract.")
+@click.option(
+    "--destination",
+    type=ADDRESS,
+    metavar="0x…",
+    help="Where a sweep may go: no other destination is signed.",
+)
 @keystore_options
 @pass_app
 def sign_offline(
@@ -148,20 +226,22 @@ def sign_offline(
     unsigned: Path,
     output: Path,
     contract: bytes | None,
+    destination: bytes | None,
     keystore: Path | None,
     password_file: Path | None,
 ) -> None:
-    """Sign what `migrate --unsigned` wrote, on a machine that has the key and no network.
+    """Sign what `--unsigned` of a command wrote, on a machine that has the key and no network.
 
-    Only deployments of this release's token, replay (whole or in parts) and finalize are signed;
-    anything else in the file is refused.
+    Only what those commands send is signed: deployments of this release's contracts, claims of
+    vaults, and replay, finalize, anchor, open, claim and sweep of one contract. Anything else in
+    the file is refused.
     """
     from token_ledger.compose import sign_file
     from token_ledger.core.outbox import read_unsigned
 
     file = read_unsigned(_read(unsigned))
     signer: Signer = open_keystore(GAS_KEY, keystore, password_file)
-    signed = sign_file(file, signer, contract=contract)
+    signed = sign_file(file, signer, contract=contract, destination=destination)
     write_whole(output, encode(signed.to_json()))
     _tell_signed(app, file, output)
 

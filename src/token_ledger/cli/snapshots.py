@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,16 @@ from token_ledger.cli.app import (
     pass_app,
     rpc_option,
 )
-from token_ledger.cli.keys import GAS_KEY, keystore_options, open_gas_payer, open_sealer
+from token_ledger.cli.keys import (
+    GAS_KEY,
+    keystore_options,
+    open_gas_payer,
+    open_sealer,
+    read_signature,
+)
+from token_ledger.cli.outcome import GOOD
 from token_ledger.cli.progress import ProgressReport
+from token_ledger.cli.signing import Outgoing, outgoing_options
 from token_ledger.core.address import to_checksum
 from token_ledger.core.strict import decode, to_hex
 
@@ -43,6 +52,7 @@ def snapshot() -> None:
 @click.option(
     "--deadline", type=int, metavar="SECONDS", required=True, help="Last second to claim."
 )
+@click.option("--unsigned", is_flag=True, help="For a wallet or a Safe to sign its digest.")
 @keystore_options
 @pass_app
 def take(
@@ -51,6 +61,7 @@ def take(
     *,
     directory: Path,
     deadline: int,
+    unsigned: bool,
     keystore: Path | None,
     password_file: Path | None,
 ) -> None:
@@ -61,11 +72,12 @@ def take(
     from token_ledger.snapshot import take as run_take
     from token_ledger.snapshot import write_files
 
-    sealer = open_sealer(app, keystore, password_file)
+    sealer = None if unsigned else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger:
         made = run_take(ledger, deadline=deadline, sealer=sealer)
     holders = write_files(made, directory)
-    document = {**made.to_json(), "directory": str(directory)}
+    digest = to_hex(made.signed_digest)
+    document = {**made.to_json(), "digest": digest, "directory": str(directory)}
     app.answer(
         document,
         lambda screen: screen.pairs(
@@ -73,7 +85,7 @@ def take(
                 ("batch", made.header.number),
                 ("holders", holders),
                 ("root", to_hex(made.root)),
-                ("digest", to_hex(made.signed_digest)),
+                ("digest", digest),
                 ("written", directory),
             ]
         ),
@@ -82,7 +94,14 @@ def take(
 
 @snapshot.command("publish", cls=LedgerCommand, epilog=_EPILOG)
 @click.option("--deadline", type=int, metavar="SECONDS", required=True, help="As in `take`.")
+@click.option(
+    "--signature",
+    type=FILE,
+    metavar="FILE",
+    help="0x-hex of a signature of the digest that `take` told: a wallet's, or a Safe's.",
+)
 @rpc_option
+@outgoing_options()
 @keystore_options
 @pass_app
 def publish(
@@ -90,38 +109,72 @@ def publish(
     /,
     *,
     deadline: int,
+    signature: Path | None,
     rpc_url: str | None,
+    to_file: Outgoing,
     keystore: Path | None,
     password_file: Path | None,
-) -> None:
+) -> int:
     """Create the snapshot token, open its claims, and close the books for ever.
 
-    Nothing may be posted since the last sealed batch. Run again it changes nothing.
+    Nothing may be posted since the last sealed batch. Run again it changes nothing. With
+    --safe-json or --unsigned the books are closed and the calls written: run it again when they
+    were sent, or `snapshot reopen` to give it up.
     """
     from token_ledger.snapshot import publish as run_publish
     from token_ledger.snapshot import take as run_take
 
     url = need_rpc(rpc_url)
-    sealer = open_sealer(app, keystore, password_file)
+    sealer = None if signature is not None else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger:
         made = run_take(ledger, deadline=deadline, sealer=sealer)
-        done = run_publish(ledger, url, made, gas_signer=open_gas_payer())
-    _tell(app, done, "opened")
+        if signature is not None:
+            made = replace(made, signature=read_signature(signature))
+        if not to_file.wanted:
+            done = run_publish(ledger, url, made, gas_signer=open_gas_payer())
+    if to_file.wanted:
+        from token_ledger.outgoing import compose_publish
+
+        return to_file.write_from(app, url, lambda ledger: compose_publish(ledger, url, made))
+    return _tell(app, done, "opened")
+
+
+@snapshot.command("reopen", cls=LedgerCommand)
+@rpc_option
+@pass_app
+def reopen(app: App, /, *, rpc_url: str | None) -> None:
+    """Give up a `publish` that was written to a file and never sent: post again."""
+    from token_ledger.snapshot import reopen as run_reopen
+
+    url = need_rpc(rpc_url)
+    with app.open_ledger() as ledger:
+        run_reopen(ledger, url)
+        symbol = ledger.token.symbol
+    app.answer({"reopened": symbol}, lambda screen: screen.pairs([("reopened", symbol)]))
 
 
 @snapshot.command("claim", cls=LedgerCommand, epilog=_EPILOG)
 @click.argument("proof", type=FILE, metavar="FILE")
 @contract_option
 @rpc_option
+@outgoing_options()
 @pass_app
-def claim(app: App, /, *, proof: Path, contract: bytes, rpc_url: str | None) -> None:
+def claim(
+    app: App, /, *, proof: Path, contract: bytes, rpc_url: str | None, to_file: Outgoing
+) -> int:
     """Give a holder the balance that a proof file names. Needs no ledger; anybody may."""
     from token_ledger.snapshot import claim as run_claim
 
     url = need_rpc(rpc_url)
     with proof.open("rb") as file:
         document = decode(file.read(_PROOF_BYTES_MAX))
-    _tell(app, run_claim(url, contract, document, gas_signer=open_gas_payer()), "claimed")
+    if to_file.wanted:
+        from token_ledger.outgoing import compose_snapshot_claim
+
+        made = compose_snapshot_claim(url, contract, document)
+        return to_file.write(app, url, made, name="snapshot claim")
+    done = run_claim(url, contract, document, gas_signer=open_gas_payer())
+    return _tell(app, done, "claimed")
 
 
 @snapshot.command("sweep", cls=LedgerCommand, epilog=_EPILOG)
@@ -130,6 +183,7 @@ def claim(app: App, /, *, proof: Path, contract: bytes, rpc_url: str | None) -> 
     "--to", "destination", type=ADDRESS, metavar="0x…", help="Name it first, as the operator."
 )
 @rpc_option
+@outgoing_options()
 @keystore_options
 @pass_app
 def sweep(
@@ -139,20 +193,26 @@ def sweep(
     contract: bytes,
     destination: bytes | None,
     rpc_url: str | None,
+    to_file: Outgoing,
     keystore: Path | None,
     password_file: Path | None,
-) -> None:
+) -> int:
     """Mint what nobody claimed until the deadline to where the operator said."""
     from token_ledger.snapshot import sweep as run_sweep
 
     url = need_rpc(rpc_url)
+    if to_file.wanted:
+        from token_ledger.outgoing import compose_sweep
+
+        made = compose_sweep(url, contract, destination=destination)
+        return to_file.write(app, url, made, name="snapshot sweep")
     admin = None if destination is None else open_sealer(app, keystore, password_file)
     payer = open_gas_payer()
     done = run_sweep(url, contract, destination=destination, admin=admin, gas_signer=payer)
-    _tell(app, done, "swept")
+    return _tell(app, done, "swept")
 
 
-def _tell(app: App, done: SnapshotResult, what: str) -> None:
+def _tell(app: App, done: SnapshotResult, what: str) -> int:
     said = f"{what} before: nothing was sent" if done.tx_hash is None else to_hex(done.tx_hash)
     app.answer(
         done.to_json(),
@@ -165,12 +225,14 @@ def _tell(app: App, done: SnapshotResult, what: str) -> None:
             ]
         ),
     )
+    return GOOD
 
 
 @click.command(cls=LedgerCommand, epilog=_EPILOG)
 @rpc_option
+@outgoing_options()
 @pass_app
-def anchor(app: App, /, *, rpc_url: str | None) -> None:
+def anchor(app: App, /, *, rpc_url: str | None, to_file: Outgoing) -> int:
     """Put the headers of sealed batches into a registry on a chain: tamper evidence, no coin.
 
     Goes on from where the registry stands. `verify --rpc --contract` accepts it as an anchor.
@@ -178,6 +240,10 @@ def anchor(app: App, /, *, rpc_url: str | None) -> None:
     from token_ledger.anchor import anchor as run_anchor
 
     url = need_rpc(rpc_url)
+    if to_file.wanted:
+        from token_ledger.outgoing import compose_anchor
+
+        return to_file.write_from(app, url, lambda ledger: compose_anchor(ledger, url))
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
         done = run_anchor(ledger, url, gas_signer=payer, progress=progress)
@@ -192,6 +258,7 @@ def anchor(app: App, /, *, rpc_url: str | None) -> None:
             ]
         ),
     )
+    return GOOD
 
 
 COMMANDS = (snapshot, anchor)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,13 +18,18 @@ from token_ledger.cli.app import (
     rpc_option,
 )
 from token_ledger.cli.book import account
-from token_ledger.cli.keys import GAS_KEY, keystore_options, open_gas_payer, open_sealer
+from token_ledger.cli.keys import (
+    GAS_KEY,
+    keystore_options,
+    open_gas_payer,
+    open_sealer,
+    read_signature,
+)
+from token_ledger.cli.outcome import GOOD
+from token_ledger.cli.signing import Outgoing, outgoing_options
 from token_ledger.core.address import to_checksum
 from token_ledger.core.strict import to_hex
-from token_ledger.errors import FileFormatError, UsageError
-
-_SIGNATURE_CHARACTERS_MAX = 140_000
-_SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
+from token_ledger.errors import UsageError
 
 
 @account.command(
@@ -51,6 +56,7 @@ _SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
     help="A signature made elsewhere, as 0x-hex; a Safe's counts by ERC-1271. Needs --expiry.",
 )
 @click.option("--expiry", type=int, metavar="SECONDS", help="Until when it counts, since 1970.")
+@outgoing_options(unsigned="--unsigned-tx")
 @keystore_options
 @pass_app
 def claim(
@@ -63,9 +69,10 @@ def claim(
     unsigned: bool,
     signature_file: Path | None,
     expiry: int | None,
+    to_file: Outgoing,
     keystore: Path | None,
     password_file: Path | None,
-) -> None:
+) -> int:
     """Give the vault at an account's derived address to its owner.
 
     The operator signs, the vault is deployed at exactly that address, and from then on it obeys
@@ -81,20 +88,23 @@ def claim(
         )
     if unsigned:
         _print_unsigned(app, url, account_id, owner, expiry)
-        return
-    signature = None if signature_file is None else _read_signature(signature_file)
+        return GOOD
+    signature = None if signature_file is None else read_signature(signature_file)
     operator = None if signature is not None else open_sealer(app, keystore, password_file)
-    with app.open_ledger() as ledger:
-        done = run_claim(
-            ledger,
-            url,
-            account_id,
-            owner=owner,
-            operator=operator,
-            signature=signature,
-            expiry=expiry,
-            gas_signer=open_gas_payer(),
+    words: dict[str, Any] = {
+        "owner": owner,
+        "operator": operator,
+        "signature": signature,
+        "expiry": expiry,
+    }
+    if to_file.wanted:
+        from token_ledger.outgoing import compose_vault_claim
+
+        return to_file.write_from(
+            app, url, lambda ledger: compose_vault_claim(ledger, url, account_id, **words)
         )
+    with app.open_ledger() as ledger:
+        done = run_claim(ledger, url, account_id, gas_signer=open_gas_payer(), **words)
     made = "just now" if done.tx_hash is not None else "already"
     app.answer(
         done.to_json(),
@@ -108,6 +118,7 @@ def claim(
             ]
         ),
     )
+    return GOOD
 
 
 def _print_unsigned(app: App, url: str, account_id: str, owner: bytes, expiry: int | None) -> None:
@@ -116,11 +127,3 @@ def _print_unsigned(app: App, url: str, account_id: str, owner: bytes, expiry: i
     with app.open_ledger() as ledger:
         made = unsigned(ledger, url, account_id, owner=owner, expiry=expiry)
     print_json({"typed_data": made.typed_data(), "digest": to_hex(made.digest)})
-
-
-def _read_signature(path: Path) -> bytes:
-    with path.open(encoding="ascii", errors="replace") as file:
-        text = file.read(_SIGNATURE_CHARACTERS_MAX).strip()
-    if not _SIGNATURE.fullmatch(text):
-        raise FileFormatError(f"{path} holds no signature", hint="0x and hexadecimal digits")
-    return bytes.fromhex(text[2:])
