@@ -22,18 +22,15 @@ from token_ledger.core.match import (
 )
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import ReplayedBatch
-<<<<<<< HEAD
-from token_ledger.ledger import Connection, Ledger, batches, homes, mirror_joins, mirror_reach
-=======
 from token_ledger.ledger import (
     Connection,
     Ledger,
     batches,
+    homes,
     mirror_joins,
     mirror_parts,
     mirror_reach,
 )
->>>>>>> a93fd8e (Reconcile compares the rows of a batch that is under way in parts, and says which batch it is)
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import SealedRun
 from token_ledger.ledger.mirror_reach import BLOCK_MAX, Reach
@@ -136,7 +133,9 @@ class Books:
 
     def _compare_part(self) -> None:
         """Compare what was replayed of a batch that is under way in parts, if one is."""
-        if self.mirrored > self.head.number or self.reach.last_block != self.last_block:
+        if self.followed is not None or self.reach.last_block != self.last_block:
+            return
+        if self.mirrored > self.head.number:
             return
         connection, contract, first = self.connection, self.contract, self.end_seq
         rows = mirror_parts.rows_in_mirror(

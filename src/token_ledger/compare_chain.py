@@ -87,17 +87,11 @@ class Chain:
                 {"ledger": books.mirrored, "chain": state.head_number},
             )
         self._compare_digests(state)
-<<<<<<< HEAD
         if followed is not None:
             followed.compare_chain(self.rpc, self.at, self.block.number, self.views, progress)
-            return
-        self._compare_supply(state)
-        self._compare_balances(state, progress)
-=======
-        if self._read_part(state):
+        elif self._read_part(state):
             self._compare_supply(state)
             self._compare_balances(state, progress)
->>>>>>> a93fd8e (Reconcile compares the rows of a batch that is under way in parts, and says which batch it is)
 
     def _add(self, kind: str, message: str, details: dict[str, object]) -> None:
         where = {"contract": to_checksum(self.address), "block": self.block.number, "tx": None}
