@@ -12,7 +12,10 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 
-QUESTIONS = ("hashing", "load", "gas", "receipts", "imports", "path", "coalesce")
+QUESTIONS = (
+    *("hashing", "load", "gas", "receipts", "imports", "path", "reconcile"),
+    "coalesce",
+)
 KEPT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 START, END = "<!-- bench -->", "<!-- /bench -->"
 

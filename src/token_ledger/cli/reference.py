@@ -1,6 +1,7 @@
 """Write docs/cli.md from the command itself: `python -m token_ledger.cli.reference docs/cli.md`.
 
-A test compares the file with what this makes, so that no command is undocumented or stale.
+Beside it the table in `findings.md`. A test compares both with what this makes, so that no command
+and no kind of finding is undocumented or stale.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import click
 
 from token_ledger.cli.program import PROGRAM, cli
+from token_ledger.core.findings import TERMS, Terms
 
 _INTRODUCTION = """\
 # The command
@@ -81,5 +83,38 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+KINDS_START, KINDS_END = "<!-- kinds -->", "<!-- /kinds -->"
+
+
+def kinds() -> str:
+    """Return the table of what `reconcile` can find, as the code knows it."""
+    rows = [
+        f"| `{kind}` | {_cell(terms.meaning)} | {_cell(terms.advice)} | {_about(terms)} |"
+        for kind, terms in sorted(TERMS.items())
+    ]
+    head = ["| Finding | What it means | What to do | One for each |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _about(terms: Terms) -> str:
+    return ", ".join(name.replace("_", " ") for name in terms.about) or "contract"
+
+
+def with_kinds(page: str) -> str:
+    """Return a page with the table between its marks as it is now."""
+    before, _, rest = page.partition(KINDS_START)
+    _, _, after = rest.partition(KINDS_END)
+    return f"{before}{KINDS_START}\n\n{kinds()}\n\n{KINDS_END}{after}"
+
+
+def main() -> None:
+    """Write the page that is named, and the table of the page of findings beside it."""
+    path = Path(sys.argv[1])
+    path.write_text(reference(), encoding="utf-8")
+    beside = path.with_name("findings.md")
+    if beside.exists():
+        beside.write_text(with_kinds(beside.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(reference(), encoding="utf-8")
+    main()
