@@ -229,9 +229,11 @@ def entry_show(app: App, /, *, entry_id: str) -> None:
     """Show one entry whole, by its id."""
     with app.open_ledger() as ledger:
         found, rule = ledger.get_entry(entry_id), ledger.rule_of(entry_id)
+        reversal = ledger.get_reversal(entry_id)
     document = {
         **entry_json(found),
         "rule": None if rule is None else {"action": rule.action, "version": rule.version},
+        "reversed_by": None if reversal is None else to_hex(reversal.id),
         "balance_after_from": human(found.balance_after_from, found.decimals),
         "balance_after_to": human(found.balance_after_to, found.decimals),
         "supply_after": human(found.supply_after, found.decimals),

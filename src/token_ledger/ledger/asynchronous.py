@@ -51,10 +51,17 @@ class _Caller(Protocol):
 def _awaited(
     verb: Callable[Concatenate[Ledger, P], R],
 ) -> Callable[Concatenate[_Caller, P], Coroutine[Any, Any, R]]:
-    async def awaited(self: _Caller, /, *args: P.args, **words: P.kwargs) -> R:
-        return await self.call(verb, *args, **words)
+    name: str = verb.__name__
 
-    awaited.__name__, awaited.__doc__ = verb.__name__, verb.__doc__
+    def own(ledger: Ledger, *args: Any, **words: Any) -> R:
+        """Call the ledger's own verb: it may be one that shares commits, or remembers."""
+        result: R = getattr(ledger, name)(*args, **words)
+        return result
+
+    async def awaited(self: _Caller, /, *args: P.args, **words: P.kwargs) -> R:
+        return await self.call(own, *args, **words)
+
+    awaited.__name__, awaited.__doc__ = name, verb.__doc__
     return awaited
 
 
@@ -98,16 +105,28 @@ class _Verbs:
 
     limit_balance = _awaited(Ledger.limit_balance)
     limit_spending = _awaited(Ledger.limit_spending)
+    limit_overdraft = _awaited(Ledger.limit_overdraft)
+    debtors = _awaited(Ledger.debtors)
+    write_off = _awaited(Ledger.write_off)
+    write_offs = _awaited(Ledger.write_offs)
 
     get_balance = _awaited(Ledger.get_balance)
+    get_balance_at = _awaited(Ledger.get_balance_at)
     get_statement = _awaited(Ledger.get_statement)
+    get_entries = _awaited(Ledger.get_entries)
+    feed = _awaited(Ledger.feed)
     get_history = _awaited(Ledger.get_history)
     get_entry = _awaited(Ledger.get_entry)
     get_reversal = _awaited(Ledger.get_reversal)
     get_supply = _awaited(Ledger.get_supply)
     get_total_supply = _awaited(Ledger.get_total_supply)
 
+    findings = _awaited(Ledger.findings)
+    acknowledge_finding = _awaited(Ledger.acknowledge_finding)
+    withdraw_acknowledgement = _awaited(Ledger.withdraw_acknowledgement)
     recalc = _awaited(Ledger.recalc)
+    redact = _awaited(Ledger.redact)
+    get_redaction = _awaited(Ledger.get_redaction)
 
     async def call(self, verb: Callable[..., R], *args: Any, **words: Any) -> R:
         """Run a verb of `Ledger`."""

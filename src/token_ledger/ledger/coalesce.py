@@ -193,6 +193,7 @@ class Coalescer:
 
     def _answer(self, token: StoredToken, tasks: Sequence[_Task]) -> None:
         outcomes = self._post(token, [task.record for task in tasks])
+        self._ledger._committed(list(outcomes))
         for task, outcome in zip(tasks, outcomes, strict=True):
             task.finish(outcome)
 

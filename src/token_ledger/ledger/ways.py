@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from token_ledger.ledger.balance_cache import CachedLedger
     from token_ledger.ledger.bound import BoundLedger, Host
     from token_ledger.ledger.coalesce import CoalescedLedger
 
@@ -36,3 +37,16 @@ class Ways:
         from token_ledger.ledger.coalesce import CoalescedLedger  # noqa: PLC0415 — it imports us
 
         return CoalescedLedger(self, postings_max=postings_max)  # type: ignore[arg-type]
+
+    def cached(self, *, ttl_s: float = 1.0, accounts_max: int = 100_000) -> CachedLedger:
+        """Return this ledger with balances remembered for `ttl_s` seconds.
+
+        Never older than what was written through it, by whichever thread: `get_balance` includes
+        every such write, and others' once the time is over. Share one among all who write and read.
+        """
+        from token_ledger.ledger.balance_cache import CachedLedger  # noqa: PLC0415 — it imports us
+
+        return CachedLedger(self, ttl_s=ttl_s, accounts_max=accounts_max)  # type: ignore[arg-type]
+
+    def _committed(self, outcome: object) -> None:
+        """Hear what a shared commit became, before its callers do: for ledgers that remember."""
