@@ -153,6 +153,28 @@ def test_the_balance_is_what_the_ledger_says(play: Any) -> None:
     assert Decimal("47.66") == balance == sum(line.credit - line.debit for line in lines)
 
 
+def test_the_balance_service_remembers_and_is_never_stale(tmp_path: Path, play: Any) -> None:
+    """Balances live for their time; one's own earning and spending show at once, by any task."""
+
+    async def main() -> list[Decimal]:
+        url = f"sqlite:///{tmp_path / 'game.db'}"
+        shown = []
+        with Ledger.open(url) as ledger:
+            coins = AsyncLedger(ledger.cached(ttl_s=3_600))
+            game = Engine(coins)
+            for _ in range(3):
+                await game.earn(1, "game_completion")
+                shown.append(await game.get_balance(1))
+            ledger.mint("user:1", 1, reason="by another process")
+            shown.append(await game.get_balance(1))  # remembered: it lives for an hour
+            await asyncio.gather(*(game.spend(1, 2, "potion") for _ in range(5)))
+            shown.append(await game.get_balance(1))
+            await coins.close()
+        return shown
+
+    assert [15, 30, 45, 45, 36] == asyncio.run(main())
+
+
 def test_balances_are_capped(play: Any) -> None:
     """No balance passes 1,000,000,000; what would is refused whole."""
 

@@ -10,8 +10,10 @@ import json
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -104,7 +106,7 @@ class JsonLines(logging.Formatter):
 
 
 class Guard:
-    """ASGI middleware: refuses bodies that are too large, counts and logs every request."""
+    """ASGI middleware: refuses bodies that are too large, counts and logs requests, and bugs."""
 
     def __init__(self, app: ASGI, *, limits: Limits, counts: Counts) -> None:
         self._app, self._limits, self._counts = app, limits, counts
@@ -114,7 +116,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status, read = time.perf_counter(), 500, 0
+        start, status, read, started = time.perf_counter(), 500, 0, False
 
         async def counted() -> Message:
             nonlocal read
@@ -125,9 +127,9 @@ class Guard:
             return message
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
             await send(message)
 
         try:
@@ -136,6 +138,11 @@ class Guard:
                 await refusal(scope, receive, noted)  # type: ignore[arg-type]
                 return
             await self._app(scope, counted, noted)
+        except Exception as error:
+            _tell_of_bug(error)
+            if not started:
+                unexpected = answer(500, "unexpected", "this is a bug")
+                await unexpected(scope, receive, noted)  # type: ignore[arg-type]
         finally:
             route = getattr(scope.get("route"), "path_format", "unknown")
             method = scope["method"] if scope["method"].isalpha() else "unknown"
@@ -151,6 +158,13 @@ class Guard:
             if name == b"content-length" and value.isdigit():
                 return int(value)
         return 0
+
+
+def _tell_of_bug(error: Exception) -> None:
+    """Log what kind of error it was and where: its words, and those of a traceback, may be data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-4:]))
+    log.error("unexpected", extra={"fields": {"error": type(error).__name__, "at": where}})
 
 
 def need(scope: str) -> Any:

@@ -172,15 +172,9 @@ async def _unreadable(_request: Request, error: Exception) -> JSONResponse:
     return answer(400, "bad_request", places.encode("utf-8", "replace").decode())
 
 
-async def _bug(_request: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected", extra={"fields": {"error": type(error).__name__}})
-    return answer(500, "unexpected", "this is a bug")
-
-
 def install(app: FastAPI) -> None:
     """Answer every error of an application as a problem."""
     app.add_exception_handler(TokenLedgerError, _ledger_error)
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _unreadable)
-    app.add_exception_handler(Exception, _bug)
