@@ -87,6 +87,13 @@ def entry_nonce(secret: bytes, key: str) -> bytes:
     return keccak(abi_encode(["bytes32", "string"], [secret, key]))
 
 
+def import_key(secret: bytes, chain_id: int, tx_hash: bytes, log_index: int) -> str:
+    """Return the idempotency key of an entry that is a transfer of a chain."""
+    types = ["bytes32", "string", "uint256", "bytes32", "uint256"]
+    content = keccak(abi_encode(types, [secret, "chain", chain_id, tx_hash, log_index]))
+    return "chain:" + content.hex()
+
+
 def ref_salt(secret: bytes, nonce: bytes) -> bytes:
     """Return keccak256(abi.encode(bytes32 ledger_secret, bytes32 nonce))."""
     return keccak(abi_encode(["bytes32", "bytes32"], [secret, nonce]))

@@ -12,7 +12,18 @@ from eth_abi import encode as abi_encode
 from eth_account import Account
 from eth_utils import keccak as eth_keccak
 
-from token_ledger.core import address, batch, entry, files, gas, hashing, loadrow, packing, parse
+from token_ledger.core import (
+    address,
+    batch,
+    entry,
+    files,
+    gas,
+    hashing,
+    imports,
+    loadrow,
+    packing,
+    parse,
+)
 from token_ledger.core.signature import recover_signer
 from token_ledger.core.strict import decode, encode
 from token_ledger.core.types import Header, Texts
@@ -111,6 +122,15 @@ def test_load_key(example: dict[str, Any], spec: str) -> None:
     assert example["load_content"] == content
     assert content is not None
     assert example["load_key"] == loadrow.ContentKeys(parser.fingerprints).key(content)
+
+
+def test_import_key(example: dict[str, Any]) -> None:
+    """The key and the reference of an imported transfer are those that an import gives it."""
+    place = {name: example[name] for name in ("tx_hash", "log_index")}
+    made = imports.import_key(example["ledger_secret"], chain_id=example["chain_id"], **place)
+    assert example["import_key"] == made
+    texts = imports.import_texts(b"\1" * 20, b"\2" * 20, bridge=None, **place)
+    assert ("chain:transfer", "tx", example["import_reference"], "", None) == texts
 
 
 def test_derived_keys(example: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "batches.json": batches,
     "entries.json": small.entries,
     "exports.json": exports.exports,
+    "imports.json": small.imports,
     "proofs.json": proofs.proofs,
     "rows.json": small.rows,
     "signatures.json": small.signatures,

@@ -99,6 +99,57 @@ def entries() -> dict[str, Any]:
     }
 
 
+def imports() -> dict[str, Any]:
+    """Return imports.json."""
+    books = ledger("imports", symbol="IMP", name="Imported", decimals=18)
+    rng = random.Random("imports")
+    a, b, bridge = (account(rng) for _ in range(3))
+    kinds = [
+        ("chain:transfer", a, b, None),
+        ("chain:mint", ZERO_ADDRESS, a, None),
+        ("chain:burn", b, ZERO_ADDRESS, None),
+        ("bridge:mint", ZERO_ADDRESS, b, bridge),
+        ("bridge:burn", a, ZERO_ADDRESS, bridge),
+    ]
+    places = [(1, 0), (1, 1), (1, 2**31 - 1), (10, 42), (31337, 7), (2**63 - 1, 255)]
+    vectors = []
+    for i, (chain_id, log_index) in enumerate(places):
+        reason, payer, payee, who = kinds[i % len(kinds)]
+        tx_hash = rng.randbytes(32)
+        key = reference.import_key(books.secret, chain_id, tx_hash, log_index)
+        texts = (reason, "tx", f"{hexed(tx_hash)}:{log_index}", "")
+        metadata = None if who is None else f'{{"bridge":"{who}"}}'
+        nonce = reference.entry_nonce(books.secret, key)
+        ref = reference.entry_ref(reference.ref_salt(books.secret, nonce), *texts, metadata)
+        value = 10**18 + i
+        vectors.append(
+            {
+                "chainId": str(chain_id),
+                "txHash": hexed(tx_hash),
+                "logIndex": log_index,
+                "from": payer,
+                "to": payee,
+                "value": str(value),
+                "bridge": who,
+                "idempotencyKey": key,
+                "reason": texts[0],
+                "referenceType": texts[1],
+                "referenceId": texts[2],
+                "metadata": metadata,
+                "nonce": hexed(nonce),
+                "ref": hexed(ref),
+                "id": hexed(reference.entry_id(books.uid, payer, payee, value, nonce, ref)),
+            }
+        )
+    return {
+        "about": "key, texts and id of entries that are transfers of a chain",
+        "ledgerUid": hexed(books.ledger_uid),
+        "ledgerSecret": hexed(books.secret),
+        "tokenUid": hexed(books.uid),
+        "imports": vectors,
+    }
+
+
 def _moves(accounts: int, rng: random.Random, value: int) -> list[tuple[str, str, int]]:
     table = [account(rng) for _ in range(accounts)]
     moves = [(table[i], table[i + 1], value) for i in range(0, accounts - 1, 2)]
