@@ -98,7 +98,6 @@ def enter_run(
     *,
     up_to: int,
     now: int,
-    limit: int = RUN_TRANSFERS,
 ) -> Run | None:
     """Make entries of the next final transfers, up to block `up_to`; None where none is left.
 
@@ -109,7 +108,7 @@ def enter_run(
     assert home is not None, "a token without a home takes entries of the application's"
     if home.next_block > up_to:
         return None
-    rows, last = _next_rows(connection, contract, home.next_block, up_to, limit)
+    rows, last = _next_rows(connection, contract, home.next_block, up_to, RUN_TRANSFERS)
     run = Run(next_block=last + 1)
     run.unmoved = _count_unmoved(connection, contract, home.next_block, last)
     if rows:
