@@ -92,7 +92,7 @@ def test_foreign_code_at_our_address_is_refused(sqlite_ledger: Ledger, fresh_anv
     address = contracts.token_address(sqlite_ledger.token, sqlite_ledger.operator)
     with Rpc(fresh_anvil) as rpc:
         rpc.call("anvil_setCode", [hex_data(address), "0x60006000fd"])
-    with pytest.raises(ForeignContractError, match="is not that of this release"):
+    with pytest.raises(ForeignContractError, match="is not that of any token contract of ours"):
         migrate(sqlite_ledger, fresh_anvil)
 
 

@@ -1,6 +1,8 @@
 // Writes the artifacts that the Python package ships; with --check, only compares them. sources.json
 // is what explorers need to verify a contract: its standard-JSON input is
-// {language, settings, sources: of sources.json those that the artifact names}.
+// {language, settings, sources: of sources.json those that the artifact names}. releases.json holds
+// what each release deploys, as hashes: this release's entries are written anew, those of earlier
+// ones stay for ever, so that their contracts are known by later releases.
 // Usage: node scripts/artifacts.js [--check]
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -99,15 +101,42 @@ function write(name, content) {
   }
 }
 
+const RELEASE = /^version = "(.+)"$/m.exec(readFileSync(join(ROOT, "../pyproject.toml"), "utf8"))[1];
+
+/** What tells a contract's runtime code, whatever its constructor filled in: those bytes are zero. */
+function released({ contractName, deployedBytecode, immutableReferences, bytecode }) {
+  const masked = Buffer.from(deployedBytecode.slice(2), "hex");
+  const places = immutableReferences.flat().map(({ start, length }) => [start, length]);
+  places.forEach(([start, length]) => masked.fill(0, start, start + length));
+  return {
+    release: RELEASE,
+    contract: contractName,
+    bytes: masked.length,
+    immutables: places.toSorted(([a], [b]) => a - b),
+    maskedCodeHash: keccak256(masked),
+    creationCodeHash: keccak256(bytecode),
+  };
+}
+
+/** The entries of all releases, this one's last. */
+function releases(contents) {
+  const path = join(TARGET, "releases.json");
+  const known = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : [];
+  return [...known.filter(({ release }) => release !== RELEASE), ...contents.map(released)];
+}
+
 build();
 const names = new Set();
+const contents = [];
 for (const name of CONTRACTS) {
   const content = artifact(name);
   checkFrozen(content);
   checkInput(content);
   content.sources.forEach((file) => names.add(file));
+  contents.push(content);
   write(name, content);
 }
+write("releases", releases(contents));
 write("sources", {
   language: "Solidity",
   settings: SETTINGS,

@@ -69,7 +69,8 @@ def deployment_record(ledger: Ledger, rpc_url: str) -> dict[str, Any]:
         "constructorArguments": to_hex(init_code[len(artifact.bytecode) :]),
         "initCodeHash": to_hex(keccak(init_code)),
         "codeHash": to_hex(keccak(code)),
-        "codeIsThisReleases": contracts.is_our_code(code),
+        "codeIsThisReleases": contracts.is_this_releases_code(code),
+        "codeIsOfRelease": contracts.release_of(code),
         "compiler": compiler(contracts.TOKEN_CONTRACT),
     }
 

@@ -121,7 +121,10 @@ def test_every_error_of_every_contract_is_named(name: str, item: dict[str, Any])
 def test_all_our_contracts_are_told() -> None:
     """Whatever contract a release ships, its errors are among those told, and none is ambiguous."""
     folder = importlib.resources.files("token_ledger.chain") / "artifacts"
-    shipped = {path.name.removesuffix(".json") for path in folder.iterdir()} - {"sources"}
+    shipped = {path.name.removesuffix(".json") for path in folder.iterdir()} - {
+        "sources",
+        "releases",
+    }
     assert shipped == set(contracts.CONTRACTS)
     by_selector: dict[bytes, set[str]] = {}
     for _, item in ERRORS:
@@ -173,7 +176,9 @@ def test_code_is_ours_whatever_its_immutables_hold() -> None:
         filled[start : start + length] = b"\xee" * length
     assert ours.immutables
     assert contracts.is_our_code(bytes(filled))
+    assert contracts.is_this_releases_code(bytes(filled))
     altered = bytearray(filled)
     altered[0] ^= 1
     for foreign in (bytes(altered), bytes(filled) + b"\0", b""):
         assert not contracts.is_our_code(foreign)
+        assert not contracts.is_this_releases_code(foreign)

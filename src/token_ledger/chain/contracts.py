@@ -8,7 +8,7 @@ Does no I/O beyond reading the artifacts: `deploy`, `replay` and `logs` talk to 
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -97,12 +97,64 @@ def masked_code(code: bytes, immutables: tuple[tuple[int, int], ...]) -> bytes:
     return bytes(masked)
 
 
-def is_our_code(code: bytes, name: str = TOKEN_CONTRACT) -> bool:
+def is_this_releases_code(code: bytes, name: str = TOKEN_CONTRACT) -> bool:
     """Return whether runtime code is exactly this release's, whatever its immutables hold."""
     ours = artifact(name)
     if len(code) != len(ours.runtime):
         return False
     return masked_code(code, ours.immutables) == masked_code(ours.runtime, ours.immutables)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedCode:
+    """What a release of ours deploys as one contract, told by its keccak with immutables zero."""
+
+    release: str
+    contract: str
+    size: int
+    immutables: tuple[tuple[int, int], ...]
+    masked_hash: bytes
+
+    def is_of(self, code: bytes) -> bool:
+        """Return whether runtime code is this, whatever its immutables hold."""
+        if len(code) != self.size:
+            return False
+        return keccak(masked_code(code, self.immutables)) == self.masked_hash
+
+
+@cache
+def released_codes() -> tuple[ReleasedCode, ...]:
+    """Return what every release up to this one deploys; a later release extends the list."""
+    path = importlib.resources.files("token_ledger.chain") / "artifacts" / "releases.json"
+    return tuple(
+        ReleasedCode(
+            release=entry["release"],
+            contract=entry["contract"],
+            size=entry["bytes"],
+            immutables=tuple((start, length) for start, length in entry["immutables"]),
+            masked_hash=bytes.fromhex(entry["maskedCodeHash"][2:]),
+        )
+        for entry in orjson.loads(path.read_bytes())
+    )
+
+
+def release_of(
+    code: bytes,
+    name: str = TOKEN_CONTRACT,
+    *,
+    releases: Sequence[ReleasedCode] | None = None,
+) -> str | None:
+    """Return the newest release whose contract of that name this runtime code is, or None.
+
+    `releases`: those that are known, by default `released_codes`.
+    """
+    known = released_codes() if releases is None else releases
+    return next((r.release for r in reversed(known) if r.contract == name and r.is_of(code)), None)
+
+
+def is_our_code(code: bytes, name: str = TOKEN_CONTRACT) -> bool:
+    """Return whether runtime code is that of a release of ours, this one or an earlier one."""
+    return release_of(code, name) is not None
 
 
 # --- calldata

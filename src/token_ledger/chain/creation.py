@@ -70,7 +70,7 @@ def create(sender: Sender, token: Token, init_code: bytes, *, name: str) -> Rece
 
 
 def check_code(rpc: Rpc, address: bytes, *, name: str) -> None:
-    """Raise ForeignContractError unless this release's contract `name` stands there."""
+    """Raise ForeignContractError unless a contract `name` of a release of ours stands there."""
     code = get_code(rpc, address)
     if not code or not contracts.is_our_code(code, name):
         what = "is no contract" if not code else f"stands other code than {name}'s"

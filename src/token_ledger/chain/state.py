@@ -87,7 +87,7 @@ def read_state(rpc: Rpc, address: bytes, *, block: Block = "latest") -> Contract
 def is_known_code(
     code: bytes, *, known_code_hash: bytes | None, allow_code: Collection[bytes] = ()
 ) -> bool:
-    """Return whether code is this release's, or was deployed or vouched for under its keccak."""
+    """Return whether code is a release's of ours, or deployed or vouched for under its keccak."""
     if not code:
         return False
     code_hash = keccak(code)
@@ -105,8 +105,9 @@ def check_token_contract(
 ) -> bytes:
     """Return the keccak of the code at `address`, which must be this token's contract.
 
-    Its code is this release's, or the one of `known_code_hash`: what an older release deployed;
-    or its keccak is among `allow_code`, which somebody vouches for.
+    Its code is that of a release of ours, this one or an earlier one, or the one of
+    `known_code_hash`, which is what was found when it was deployed; or its keccak is among
+    `allow_code`, which somebody vouches for.
     Raises ForeignContractError when there is no code, other code, or another token's contract.
     """
     shown = to_checksum(address)
@@ -118,8 +119,8 @@ def check_token_contract(
     code_hash = keccak(code)
     if not is_known_code(code, known_code_hash=known_code_hash, allow_code=allow_code):
         raise ForeignContractError(
-            f"the code at {shown} is not that of this release's token contract",
-            hint="check the address; a contract of another release needs that release, or "
+            f"the code at {shown} is not that of any token contract of ours up to this release",
+            hint="check the address; a contract of a later release needs that release, or "
             f"--allow-code {hex_data(code_hash)}, if you know whose it is",
         )
     uid = read_state(rpc, address).token_uid
