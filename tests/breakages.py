@@ -97,7 +97,10 @@ BROKEN: dict[str, tuple[set[str], str, Statement]] = {
         lambda _: f"UPDATE token_ledger SET created_at = 5 WHERE {AN_ENTRY}",
     ),
     "the order": (
-        {"balance_after_differs", "supply_after_differs", "time_backwards", "figure_drift"},
+        {
+            *("balance_after_differs", "supply_after_differs", "time_backwards", "figure_drift"),
+            "redaction_differs",
+        },
         "token_ledger",
         lambda _: "UPDATE token_ledger SET entry_no = 1000 WHERE reason = 'award'",
     ),
@@ -170,6 +173,38 @@ BROKEN: dict[str, tuple[set[str], str, Statement]] = {
         {"award_differs"},
         "token_awards",
         lambda _: "UPDATE token_awards SET entry_no = 1000 WHERE count_after = 2",
+    ),
+    "what was drawn": (
+        {"debt_differs", "figure_drift"},
+        "token_debts",
+        lambda ledger: f"UPDATE token_debts SET value = {number(ledger, ONE)} WHERE number = 1",
+    ),
+    "a debt after": (
+        {"debt_differs"},
+        "token_debts",
+        lambda ledger: (
+            f"UPDATE token_debts SET debt_after = {number(ledger, ONE)} WHERE number = 2"
+        ),
+    ),
+    "what brought a repayment": (
+        {"debt_differs"},
+        "token_debts",
+        lambda _: "UPDATE token_debts SET cause_no = 1 WHERE number = 2",
+    ),
+    "whose debt it was": (
+        {"debt_differs", "figure_drift"},
+        "token_debts",
+        lambda _: "UPDATE token_debts SET account_no = 1 WHERE number = 2",
+    ),
+    "a change of a debt without its entry": (
+        {"debt_differs"},
+        "token_debts",
+        lambda _: "UPDATE token_debts SET entry_no = 1000 WHERE number = 2",
+    ),
+    "a write-off that is gone": (
+        {"figure_drift"},
+        "token_debts",
+        lambda _: "DELETE FROM token_debts WHERE kind = 'write-off'",
     ),
     "a date": (
         {"figure_drift"},
@@ -287,4 +322,5 @@ BY_THE_ENGINE = {
     "an award without its entry",
     "a reversal without its entry",
     "a batch that is gone",
+    "a change of a debt without its entry",
 }

@@ -46,6 +46,11 @@ def full(database_url: str, tmp_path: Path) -> Iterator[Ledger]:
     ledger.set_rule("publish", 2)
     for _ in range(2):
         ledger.award("erin", "publish")
+    ledger.create_account("frank")
+    ledger.limit_overdraft("frank", 9)
+    ledger.burn("frank", 5, reason="debt")
+    ledger.mint("frank", 1, reason="back")
+    ledger.write_off("frank", by="somebody", reason="a private word")
     yield ledger
     ledger.close()
 
@@ -80,7 +85,7 @@ def test_a_good_ledger_is_clean(full: Ledger) -> None:
     assert [] == result.findings
     assert result.clean
     assert {"ok"} == {level.status for level in result.checks}
-    assert {"TKN: entries": "73 entries", "TWO: entries": "1 entry"} == {
+    assert {"TKN: entries": "77 entries", "TWO: entries": "1 entry"} == {
         level.name: level.detail for level in result.checks if "entries" in level.name
     }
     assert result.to_json() == check(full).to_json()

@@ -21,6 +21,7 @@ from token_ledger.ledger import (
     StoredToken,
     audit,
     audit_batches,
+    audit_debts,
     audit_links,
     audit_schema,
     cached,
@@ -144,6 +145,7 @@ class _Book:
         self._level("figures", self._figures())
         self._level("holds", audit_links.check_holds(connection, token))
         self._level("reversals", audit_links.check_reversals(connection, token))
+        self._level("debts", audit_debts.check_debts(connection, token))
         self._level("awards", audit_links.check_awards(connection, token))
         self._level("requests", audit_links.check_requests(connection, token))
 
