@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 from tests import books
 from tests.onchain import ENTRIES, SMALL, found, go_on, sql
 
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
-from token_ledger.errors import UsageError
+from token_ledger.errors import DatabaseError, UsageError
 from token_ledger.ingest import ingest
-from token_ledger.ledger import Ledger, mirror
+from token_ledger.ledger import Ledger, grant_application_role, mirror
 from token_ledger.migrate import migrate
 from token_ledger.reconcile import Scope, reconcile
 from token_ledger.seal import seal
@@ -200,6 +201,50 @@ def test_a_header_deleted_in_between_is_found(ledger: Ledger) -> None:
         finding.kind, finding.details["batch"], finding.details["ledger"],
     )  # fmt: skip
     assert result.matched == result.entries < ENTRIES
+
+
+def test_the_contract_of_another_token_is_found(ledger: Ledger, fresh_anvil: str) -> None:
+    """Our code with another token's uid in it is code of ours, and not our contract."""
+    address = contract(ledger)
+    with Rpc(fresh_anvil) as rpc:
+        code = rpc.call("eth_getCode", [address, "latest"])
+        uid = ledger.token.uid.hex()
+        assert uid in code
+        rpc.call("anvil_setCode", [address, code.replace(uid, "ab" * 32)])
+    [finding] = reconcile(ledger, fresh_anvil).findings
+    assert (kinds.UNKNOWN_CONTRACT, "0x" + uid, "0x" + "ab" * 32) == (
+        finding.kind, finding.details["ledger"], finding.details["chain"],
+    )  # fmt: skip
+
+
+def test_a_database_that_takes_no_writes_can_be_reconciled(
+    postgres_url: str, tmp_path: Path, fresh_anvil: str
+) -> None:
+    """Without a record a role that may only read is enough; the application's own records."""
+    with books.create(postgres_url, tmp_path) as ledger:
+        books.fill(ledger, 10)
+        seal(ledger)
+        sign(ledger, books.operator())
+        migrate(ledger, fresh_anvil)
+        ingest(ledger, fresh_anvil)
+        with ledger.write() as connection:
+            role = "reader_" + str(connection.exec_driver_sql("SELECT current_database()").scalar())
+            connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+            connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+            connection.exec_driver_sql(f"CREATE ROLE app_{role} LOGIN")
+            grant_application_role(connection, f"app_{role}")
+    reader, application = (
+        make_url(postgres_url).set(username=name).render_as_string(hide_password=False)
+        for name in (role, f"app_{role}")
+    )
+    with Ledger.open(reader, secret_file=tmp_path / "secret") as ledger:
+        result = reconcile(ledger, fresh_anvil, record=False)
+        assert (10, True, None) == (result.matched, result.clean, result.run_no)
+        with pytest.raises(DatabaseError, match="permission denied"):
+            reconcile(ledger)
+    with Ledger.open(application, secret_file=tmp_path / "secret") as ledger:
+        for run_no in (1, 2):
+            assert run_no == reconcile(ledger, fresh_anvil).run_no
 
 
 def test_ids_name_the_thing_and_figures_what_is_wrong_with_it(
