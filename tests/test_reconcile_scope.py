@@ -96,7 +96,9 @@ def test_as_of_a_block_all_is_as_it_was(ledger: Ledger, fresh_anvil: str) -> Non
         rpc.call("anvil_mine", ["0x1"])
     assert [] == found(reconcile(ledger, fresh_anvil, scope=Scope(as_of=then)))
     assert [kinds.BALANCE_DRIFT] == found(reconcile(ledger, fresh_anvil))
-    assert {"from_block": 0, "to_block": None, "as_of": then} == past.to_json()["scope"]
+    assert {"from_block": 0, "to_block": None, "as_of": then, "incremental": False} == (
+        past.to_json()["scope"]
+    )
 
 
 def test_a_scope_that_cannot_be_is_refused(ledger: Ledger, fresh_anvil: str) -> None:
