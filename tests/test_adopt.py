@@ -106,3 +106,13 @@ def test_there_is_nothing_to_migrate(ledger: Ledger) -> None:
     assert found.home is not None
     assert (1, TOKEN, 19) == (found.home.chain_id, found.home.address, found.home.next_block)
     assert 0 == plan(ledger).transactions
+
+
+def test_logs_of_other_shapes_are_counted(ledger: Ledger) -> None:
+    """A Transfer whose sides are not indexed is no transfer that anybody could follow."""
+    odd = log(4, 5, A, B, 1)
+    odd |= {"topics": odd["topics"][:1], "data": "0x" + "00" * 96}
+    with FakeNode(LivingToken([*life(), odd], head=20)) as node:
+        take_in(ledger, node.url)
+        done = bring(ledger, node.url)
+    assert (10, 1, 1) == (done.transfers, done.skipped, done.unindexed)

@@ -254,3 +254,40 @@ def test_what_the_cut_over_left_behind_is_found(ledger: Ledger, url: str) -> Non
     assert [kinds.MISSING_ON_CHAIN] == found(result)
     assert "left behind" in result.findings[0].message
     assert 1 == finalize(ledger, url).stranded
+
+
+def test_a_hold_that_the_chain_emptied_is_found(ledger: Ledger, url: str) -> None:
+    """Finalized past the command with a hold open: what left its escrow vault is told."""
+    ledger.hold("alice", "5", reason="deposit")
+    seal(ledger)
+    sign(ledger, books.operator())
+    contract = migrate(ledger, url).contract
+    mine(url)
+    ingest(ledger, url)
+    call(url, books.operator().address, contract, "finalize()")
+    escrow = address_of(ledger, "escrow:alice")
+    call(url, escrow, contract, "transfer(address,uint256)", hex_data(STRANGER), 3 * 10**18)
+    mine(url)
+    ingest(ledger, url)
+    result = reconcile(ledger, url)
+    assert [kinds.HOLD_UNCOVERED] == found(result)
+    assert {"claimed": str(5 * 10**18), "ledger": str(2 * 10**18)} == {
+        name: result.findings[0].details[name] for name in ("claimed", "ledger")
+    }
+
+
+def test_a_bridge_may_pass_the_ledgers_maximum(ledger: Ledger, url: str) -> None:
+    """What is minted beyond the token's maximum is there: an entry, and a finding that says so."""
+    ledger.create_token("CAP", "Capped", 18, max_supply="100000")
+    ledger.use("CAP")
+    books.fill(ledger, 20, seed=3)
+    contract = cut_over(ledger, url)
+    mine(url)
+    let_bridge(url, contract)
+    call(url, BRIDGE, contract, "crosschainMint(address,uint256)", hex_data(STRANGER), LIMIT)
+    mine(url)
+    done = ingest(ledger, url)
+    assert done.entered is not None
+    assert ["supply_exceeded"] == [found.details["rule"] for found in done.entered.findings]
+    assert LIMIT == ledger.get_balance(to_checksum(STRANGER))
+    assert [kinds.RULE_BROKEN] == found(reconcile(ledger, url))
