@@ -1,8 +1,9 @@
 """Dates: the latest of each account, and the entries dated before an earlier one of it.
 
 They give a balance as of a time without a scan; `ledger/dating.py` tells how. Computed here for
-the entries that are there already, in the order of their numbers. A figure that the entries
-explain, as balances are: it may be computed again, so its rows are not append-only.
+the entries that are there already, in the order of their numbers. And entries added up by day for
+statistics, empty here: `ledger/rollups.py` fills it as it is asked. Both are figures that entries
+explain, as balances are: they may be computed again, so these rows are not append-only.
 """
 
 from __future__ import annotations
@@ -67,6 +68,20 @@ def tables(d: Any) -> list[str]:
         ){end}""",
         """CREATE INDEX token_backdated_by_lane
             ON token_backdated (token_no, account_no, lane, timestamp, entry_no)""",
+        f"""CREATE TABLE token_days (
+            token_no INTEGER NOT NULL REFERENCES tokens,
+            day {d.bigint} NOT NULL CHECK (day >= -1),
+            kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 7),
+            reason TEXT NOT NULL,
+            {d.count("entries", least=1)},
+            {d.unsigned("value", bits=320)},
+            PRIMARY KEY (token_no, day, kind, reason)
+        ){end}""",
+        f"""CREATE TABLE token_rollups (
+            token_no INTEGER PRIMARY KEY REFERENCES tokens,
+            {d.count("entry_no")},
+            {d.time("updated_at")}
+        ){d.table_end}""",
     ]
 
 

@@ -311,3 +311,30 @@ def test_statements_and_entries_by_filter(book) -> None:
     assert ["1"] == amounts("statement", "bob", "--reason", "earn:cite")
     assert "earn:remix" in book("entries", "--limit", "2").out
     assert "more: --cursor" in book("entries", "--limit", "2").out
+
+
+def test_stats_say_what_moved(book) -> None:
+    """`stats` shows the parts of the supply, the velocity of a period, holders and reasons."""
+    book("account", "create", "bob")
+    words = ("--reason", "tip", "--timestamp", "2026-01-05T10:00:00Z")
+    book("transfer", "alice", "bob", "25", *words)
+    book("hold", "alice", "5")
+    period = ("--since", "2026-01-01", "--until", "2026-02-01")
+    document = book("stats", *period, "--json").document
+    assert ("100", "5", "95") == tuple(
+        document[name] for name in ("total_supply", "staked", "circulating")
+    )
+    assert ("25", "0.250000") == (
+        document["velocity"]["moved"],
+        document["velocity"]["velocity"],
+    )
+    spread = document["distribution"]
+    assert (2, "0.250000") == (spread["holders"], spread["gini"])
+    assert [{"account_id": "alice", "amount": "75"}] == book(
+        "stats", "--top", "1", "--json"
+    ).document["distribution"]["top"]
+    assert {"endow", "tip", "hold"} == {figure["reason"] for figure in document["reasons"]}
+    shown = book("stats", *period).out
+    assert "velocity" in shown
+    assert "0.250000" in shown
+    assert "bad_usage" == book("stats", "--since", "soon", "--json").error["code"]

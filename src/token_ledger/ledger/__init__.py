@@ -13,6 +13,7 @@ from token_ledger.ledger.queries import StoredEntry, Supply
 from token_ledger.ledger.roles import grant_application_role
 from token_ledger.ledger.rules import Awarded, EarningRule
 from token_ledger.ledger.statements import StatementPage
+from token_ledger.ledger.statistics import Statistics
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Ledger",
     "Posted",
     "StatementPage",
+    "Statistics",
     "StoredEntry",
     "StoredToken",
     "Supply",

@@ -19,6 +19,7 @@ from token_ledger.errors import UsageError
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger import schema
 from token_ledger.ledger.ledger import Ledger
+from token_ledger.ledger.tokens import StoredToken
 
 T = TypeVar("T")
 Host = Connection | Session | scoped_session[Any]
@@ -61,6 +62,9 @@ class BoundLedger(Ledger):
         """Return what `work` returns, run once inside a SAVEPOINT of the caller's transaction."""
         with self.write() as connection:
             return work(connection)
+
+    def _count_on(self, token: StoredToken) -> None:
+        """Do nothing: the mark would stay locked until the caller commits."""
 
     def _connection(self) -> Connection:
         # A session's connection changes with its transactions: ask each time.

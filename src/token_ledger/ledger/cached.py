@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, func, select
 
 from token_ledger.core.address import to_checksum
-from token_ledger.ledger import cached_dates, cached_holds, schema
+from token_ledger.ledger import cached_dates, cached_days, cached_holds, schema
 from token_ledger.ledger.cached_holds import Key, Recomputed
 from token_ledger.ledger.credit import DRAW, PAID, REPAY, credit_sums, outstanding
 from token_ledger.ledger.store import chunks
@@ -345,6 +345,13 @@ CACHES = (
         cached_dates.backdated_rows,
         accounts=lambda _connection, _token, keys: {key[0] for key in keys},
         write=cached_dates.write_backdated,
+    ),
+    Cache(
+        schema.token_days,
+        ("day", "kind", "reason"),
+        cached_days.day_rows,
+        accounts=lambda _connection, _token, _keys: set(),
+        write=cached_days.write_days,
     ),
 )
 """Every table of cached figures, in the order in which their rows are locked."""

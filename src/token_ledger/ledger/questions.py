@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import datetime as dt
 
+from sqlalchemy import Engine
+
 from token_ledger.core.parse import parse_timestamp
-from token_ledger.errors import UsageError
-from token_ledger.ledger import asof, queries, statements
+from token_ledger.errors import DatabaseError, UsageError
+from token_ledger.ledger import asof, queries, rollups, sealing, statements
 from token_ledger.ledger.asof import BalanceAt
 from token_ledger.ledger.queries import StoredEntry, Supply
 from token_ledger.ledger.statements import Filters, StatementPage
+from token_ledger.ledger.statistics import DAYS_DEFAULT, Statistics, read_statistics
+from token_ledger.ledger.tokens import StoredToken
 from token_ledger.ledger.verbs import Verbs
 
 
 class Questions(Verbs):
     """What `Ledger` gets from this module."""
+
+    engine: Engine
 
     def get_balance_at(
         self,
@@ -137,3 +143,47 @@ class Questions(Verbs):
     def get_total_supply(self) -> int:
         """Return the token's total supply, in base units."""
         return self.get_supply().total_supply
+
+    def get_statistics(
+        self,
+        since: str | dt.date | None = None,
+        until: str | dt.date | None = None,
+        *,
+        top: int = 10,
+    ) -> Statistics:
+        """Return supply and its parts, velocity, distribution and reasons, exact to the unit.
+
+        The period of the velocity: whole UTC days, `since` up to before `until` (`2026-01-31`); by
+        default the thirty days that end today. `top`: how many of the largest holders. Entries are
+        added up by day as this is asked: the first time after a million of them takes seconds, and
+        every later one does not grow with them. Raises UsageError.
+        """
+        token = self.token
+        now = dt.datetime.fromtimestamp(self.now() // 1_000_000, dt.UTC).date()
+        end = now + dt.timedelta(days=1) if until is None else _day(until)
+        begin = end - dt.timedelta(days=DAYS_DEFAULT) if since is None else _day(since)
+        self._count_on(token)
+        with self.read() as connection:
+            return read_statistics(connection, token, since=begin, until=end, top=top)
+
+    def _count_on(self, token: StoredToken) -> None:
+        """Move the mark of the rollups on, where many entries lie beyond it."""
+        with self.read() as connection:
+            behind = rollups.is_behind(connection, token.token_no)
+        try:
+            watermark = sealing.watermark(self.engine) if behind else 0
+            while behind:
+                behind = self.run(
+                    lambda c: rollups.move_on(c, token, watermark, now=self.now())
+                )  # fmt: skip
+        except DatabaseError:
+            return  # a long posting is under way, or the role may not: read them one by one
+
+
+def _day(day: str | dt.date) -> dt.date:
+    if isinstance(day, dt.datetime) or not isinstance(day, str | dt.date):
+        raise UsageError(f"not a day: {day!r:.50}", hint="a date, or text as in 2026-01-31")
+    try:
+        return day if isinstance(day, dt.date) else dt.date.fromisoformat(day)
+    except ValueError:
+        raise UsageError(f"not a day: {day!r:.50}", hint="as in 2026-01-31") from None

@@ -24,6 +24,8 @@ UPDATED: dict[str, tuple[str, ...]] = {
         "redacted_at",
     ),
     "token_holds": ("remaining", "captured", "released_at", "updated_at"),
+    "token_days": ("entries", "value"),
+    "token_rollups": ("entry_no", "updated_at"),
     "token_supply": ("total_supply", "total_minted", "total_burned", "credit", "updated_at"),
     "tokens": ("canonical_chain_id", "closing_at", "finalized_at", "balance_max"),
     "token_homes": ("next_block", "stopped_block", "stopped_index", "updated_at"),
@@ -41,7 +43,7 @@ UPDATED: dict[str, tuple[str, ...]] = {
 MIRROR = tuple(name for name in metadata.tables if name.startswith("chain_"))
 """What chains say: it follows them, so its rows may go as well."""
 
-RECOMPUTED = ("token_backdated",)
+RECOMPUTED = ("token_backdated", "token_days")
 """What entries explain whole, row by row: `recalc` takes rows away and writes them anew."""
 
 SEQUENCES = ("token_ledger_entry_no", "accounts_account_no_seq")

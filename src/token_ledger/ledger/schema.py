@@ -325,6 +325,25 @@ token_debts = Table(  # every change of an account's debt
     Column("reason", Text),
 )
 
+token_days = Table(  # entries added up: see `rollups`
+    "token_days",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("day", BigInteger, primary_key=True),  # since 1970, in UTC; -1: all of them
+    Column("kind", Integer, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("entries", BigInteger, nullable=False),
+    Column("value", Wide(), nullable=False),
+)
+
+token_rollups = Table(  # up to which entry `token_days` counts
+    "token_rollups",
+    metadata,
+    Column("token_no", Integer, ForeignKey("tokens.token_no"), primary_key=True),
+    Column("entry_no", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
 token_batches = Table(
     "token_batches",
     metadata,
