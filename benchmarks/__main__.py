@@ -14,7 +14,7 @@ from benchmarks.figures import Figure
 
 QUESTIONS = (
     *("hashing", "load", "gas", "receipts", "imports", "path", "reconcile"),
-    "coalesce",
+    *("coalesce", "reads", "storage"),
 )
 KEPT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 START, END = "<!-- bench -->", "<!-- /bench -->"

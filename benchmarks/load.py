@@ -17,7 +17,7 @@ from token_ledger.sample import write_sample
 
 ROWS = 100_000
 RUNS = 3
-_BARE = """
+BARE = """
 CREATE TABLE bare (
     entry_no INTEGER PRIMARY KEY, token_no INTEGER, id BLOB UNIQUE, timestamp INTEGER,
     from_account INTEGER, to_account INTEGER, amount BLOB, reason TEXT, reference_type TEXT,
@@ -45,7 +45,7 @@ def _insert(directory: Path, run: int) -> float:
     rows = ours.execute("SELECT * FROM token_ledger ORDER BY entry_no").fetchall()
     ours.close()
     bare = sqlite3.connect(directory / f"bare{run}.db", isolation_level=None)
-    bare.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _BARE)
+    bare.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + BARE)
 
     def insert() -> None:
         bare.execute("BEGIN IMMEDIATE")

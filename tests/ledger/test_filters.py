@@ -109,8 +109,9 @@ def compare(ledger: Ledger, records: list[tuple], questions: list[tuple], *, red
             for payer, payee, value, reason, kind, name, at in records
         ]
     )
-    if redact:
-        _erase(ledger)
+    for number, entry in enumerate(ledger.get_entries(limit=7).entries):
+        if redact and number % 3 != 0:
+            ledger.redact(entry.id, (["reason", "reference"], ["reference"])[number % 2])
     everything = ledger.get_entries(limit=1000).entries
     assert len(records) + len(PEOPLE) == len(everything)
     for account, words, own_words, limit in questions:
@@ -120,18 +121,6 @@ def compare(ledger: Ledger, records: list[tuple], questions: list[tuple], *, red
         chosen = {} if account is None else {"account_id": account}
         spoken = {n: format_timestamp(v) if n in TIMES else v for n, v in asked.items()}
         assert expected == list(pages(ask, **chosen, limit=limit, **spoken))
-
-
-def _erase(ledger: Ledger) -> None:
-    """Erase the texts of every third entry, as redaction does."""
-    names = ("reason", "reference_type", "reference_id", "memo", "metadata", "idempotency_key")
-    nulls = ", ".join(f"{name} = NULL" for name in names)
-    with ledger.write() as connection:
-        connection.exec_driver_sql(
-            f"UPDATE token_ledger SET {nulls}, redacted_at = 9"
-            " WHERE entry_no - entry_no / 3 * 3 = 0"
-            f" AND redacted_at IS NULL AND token_no = {ledger.token.token_no}"
-        )
 
 
 @pytest.mark.parametrize("scanned", [2, statements.SCAN_MAX])
@@ -150,12 +139,14 @@ def test_filters_are_the_brute_force_scan(
 ) -> None:
     """Whatever is combined, and however few entries a page may look at, nothing is missing."""
     monkeypatch.setattr(statements, "SCAN_MAX", scanned)
+    monkeypatch.setattr(statements, "SCAN_FIRST", (1 + scanned) // 2)
     compare(ledger, records, questions, redact=redact)
 
 
 def test_a_rare_filter_is_looked_for_a_stretch_at_a_time(ledger: Ledger, monkeypatch) -> None:
     """A page of a filter that hardly anything meets is empty, and its cursor leads on."""
     monkeypatch.setattr(statements, "SCAN_MAX", 10)
+    monkeypatch.setattr(statements, "SCAN_FIRST", 5)
     first = ledger.mint("alice", 1, reason="rare", reference=("paper", "1"))
     books.fill(ledger, 60)
     page = ledger.get_statement("alice", reason="rare")
@@ -169,6 +160,7 @@ def test_a_rare_filter_is_looked_for_a_stretch_at_a_time(ledger: Ledger, monkeyp
 def test_dates_lead_straight_to_their_entries(ledger: Ledger, monkeypatch) -> None:
     """A period long ago is one page, however much came after it."""
     monkeypatch.setattr(statements, "SCAN_MAX", 10)
+    monkeypatch.setattr(statements, "SCAN_FIRST", 5)
     books.fill(ledger, 120)
     period = {
         "since": books.FIRST_PLAY + dt.timedelta(seconds=10),

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, insert, select, update
 from token_ledger.core.parse import parse_text
 from token_ledger.errors import DatabaseError, UnknownEntryError, UsageError
 from token_ledger.ledger import engine as engines
-from token_ledger.ledger import schema
+from token_ledger.ledger import rollups, schema
 from token_ledger.ledger.composite import Desk
 from token_ledger.ledger.holds import REFERENCE
 
@@ -78,6 +78,8 @@ def redact(
         wanted -= set(FIELDS["reference"])
     erased = connection.execute(select(_ERASED.field).where(_ERASED.entry_no == row.entry_no))
     fresh = sorted(wanted.difference(erased.scalars()))
+    if "reason" in fresh:
+        rollups.erase_reason(connection, desk.token.token_no, row.entry_no)
     if fresh:
         connection.execute(
             insert(schema.token_redactions),

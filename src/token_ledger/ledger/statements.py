@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, func, null, select, union_all
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from token_ledger.core.parse import REASON_BYTES_MAX, parse_account_id, parse_text
@@ -25,6 +25,9 @@ from token_ledger.ledger.tokens import StoredToken
 
 SCAN_MAX = 10_000
 """How many entries of an account (of either side) or of the token a filtered page looks at."""
+
+SCAN_FIRST = 1_000
+"""As many at first: they fill a page of whatever is not rare."""
 
 OFFSET_MAX = 100_000
 """A history is skipped by reading it: further back only a cursor leads."""
@@ -78,22 +81,22 @@ class Filters:
         if self.counterparty is not None:
             parse_account_id(self.counterparty, allow_system=True)
 
-    def of_dates(self, entry: _Columns) -> _Conditions:
+    def of_dates(self, timestamp: ColumnElement[Any]) -> _Conditions:
         """Return the conditions on an entry's date."""
         found: _Conditions = []
         if self.since is not None:
-            found.append(entry.timestamp >= self.since)
+            found.append(timestamp >= self.since)
         if self.until is not None:
-            found.append(entry.timestamp < self.until)
+            found.append(timestamp < self.until)
         return found
 
-    def of_texts(self, entry: _Columns) -> _Conditions:
+    def of_texts(self, entry: _Columns, reason: ColumnElement[Any]) -> _Conditions:
         """Return the conditions on an entry's texts."""
         found: _Conditions = []
         if self.reason is not None:
-            found.append(entry.reason == self.reason)
+            found.append(reason == self.reason)
         if self.reason_prefix is not None:  # byte for byte: LIKE minds no case, and < a locale
-            start = func.substr(entry.reason, 1, len(self.reason_prefix))
+            start = func.substr(reason, 1, len(self.reason_prefix))
             found.append(start == self.reason_prefix)
         if isinstance(self.reference, str):
             found.append(entry.reference_type == self.reference)
@@ -101,6 +104,13 @@ class Filters:
             found.append(entry.reference_type == self.reference[0])
             found.append(entry.reference_id == self.reference[1])
         return found
+
+
+class _Side(NamedTuple):
+    """A run of entries in order: what an index leads through, and what is looked at for each."""
+
+    driver: _Conditions
+    conditions: _Conditions
 
 
 NO_FILTERS = Filters()
@@ -135,16 +145,15 @@ def get_statement(
         [other == _number(connection, filters.counterparty)] for _, other in ours
     ]  # fmt: skip
     window += _between(connection, token, number, filters)
-    conditions = filters.of_dates(_ENTRY) + filters.of_texts(_ENTRY)
-    floor = 0
-    if conditions or filters.counterparty is not None:
-        floor = max(_floor(connection, [*driver, *window]) for driver in drivers)
-        window.append(_ENTRY.entry_no >= floor)
+    # In words that keep the planner on the account's own index: the time's or the reason's would
+    # lead through everybody's entries.
+    dates, reason = _ENTRY.timestamp + 0, func.coalesce(_ENTRY.reason, null())
+    conditions = filters.of_dates(dates) + filters.of_texts(_ENTRY, reason)
     sides = [
-        select(_ENTRY.entry_no).where(*driver, *window, *conditions, *other)
+        _Side([*driver, *window], [*conditions, *other])
         for driver, other in zip(drivers, others, strict=True)
     ]
-    return _page(connection, token, sides, size=size, floor=floor)
+    return _page(connection, token, sides, size=size)
 
 
 def get_entries(
@@ -164,19 +173,18 @@ def get_entries(
     if filters.counterparty is not None or filters.direction is not None:
         raise UsageError("a counterparty or a direction of whom?", hint="name an account")
     size = check_limit(limit)
-    window = _before(cursor, _ENTRY)
     dated = _few_dated(connection, token, filters)
     if dated is not None:
-        few = [*_before(cursor, dated.c), *filters.of_texts(dated.c)]
-        return _page(connection, token, [select(dated.c.entry_no).where(*few)], size=size)
-    driver = [_ENTRY.token_no == token.token_no]
+        few = select(dated.c.entry_no).where(
+            *_before(cursor, dated.c), *filters.of_texts(dated.c, dated.c.reason)
+        )
+        return _cut(_newest(connection, token, [few], size + 1), size=size, floor=0)
+    driver = [_ENTRY.token_no == token.token_no, *_before(cursor, _ENTRY)]
     if filters.reason is not None:  # an index of its own: nothing else is looked at
         driver.append(_ENTRY.reason == filters.reason)
     others = replace(filters, reason=None)
-    conditions = others.of_dates(_ENTRY) + others.of_texts(_ENTRY)
-    floor = _floor(connection, [*driver, *window]) if conditions else 0
-    whole = [*driver, *window, *conditions, _ENTRY.entry_no >= floor]
-    return _page(connection, token, [select(_ENTRY.entry_no).where(*whole)], size=size, floor=floor)
+    conditions = others.of_dates(_ENTRY.timestamp + 0) + others.of_texts(_ENTRY, _ENTRY.reason)
+    return _page(connection, token, [_Side(driver, conditions)], size=size)
 
 
 def get_history(
@@ -227,7 +235,7 @@ def _between(
 
 def _few_dated(connection: Connection, token: StoredToken, filters: Filters) -> Subquery | None:
     """Return the entries dated as asked if they are few, read by their dates; else None."""
-    dates = filters.of_dates(_ENTRY)
+    dates = filters.of_dates(_ENTRY.timestamp)
     if not dates:
         return None
     found = (
@@ -241,27 +249,43 @@ def _few_dated(connection: Connection, token: StoredToken, filters: Filters) -> 
     return found if count < SCAN_MAX else None
 
 
-def _floor(connection: Connection, conditions: _Conditions) -> int:
+def _floor(connection: Connection, driver: _Conditions, scanned: int) -> int:
     """Return the entry number at which looking must end, 0 where the end is nearer."""
     found: int | None = connection.execute(
         select(_ENTRY.entry_no)
-        .where(*conditions)
+        .where(*driver)
         .order_by(_ENTRY.entry_no.desc())
         .limit(1)
-        .offset(SCAN_MAX - 1)
+        .offset(scanned - 1)
     ).scalar()
     return found or 0
 
 
 def _page(
-    connection: Connection,
-    token: StoredToken,
-    sides: Sequence[Select[Any]],
-    *,
-    size: int,
-    floor: int = 0,
+    connection: Connection, token: StoredToken, sides: Sequence[_Side], *, size: int
 ) -> StatementPage:
-    found = _newest(connection, token, sides, size + 1)
+    """Return a page of what meets the conditions of one of the sides."""
+    chosen = any(side.conditions for side in sides)
+    page = StatementPage((), None)
+    for scanned in (SCAN_FIRST, SCAN_MAX) if chosen else (0,):
+        floor = 0
+        if chosen:
+            floor = max(_floor(connection, side.driver, scanned) for side in sides)
+        numbers = [
+            select(_ENTRY.entry_no).where(
+                *side.driver, *side.conditions, *([_ENTRY.entry_no >= floor] if floor else ())
+            )
+            for side in sides
+        ]
+        found = _newest(connection, token, numbers, size + 1)
+        page = _cut(found, size=size, floor=floor)
+        if len(found) > size or not floor:
+            break
+    return page
+
+
+def _cut(found: list[StoredEntry], *, size: int, floor: int) -> StatementPage:
+    """Return a page of what was found, with one more where there is one."""
     page = tuple(found[:size])
     if len(found) > size:
         return StatementPage(page, str(page[-1].entry_no))
