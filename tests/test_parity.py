@@ -64,6 +64,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "get_reversal": ("entry show", "GET /entries/{entry_id}"),
     "get_rule": ("rule show", "GET /rules/{action}"),
     "get_statement": ("statement", "GET /ledger"),
+    "get_statistics": ("stats", "GET /supply"),
     "get_supply": ("supply", "GET /supply"),
     "get_total_supply": ("supply", "GET /supply"),
     "hold": ("hold", "POST /holds"),

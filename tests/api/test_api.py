@@ -81,6 +81,11 @@ def test_reading(api: Api) -> None:
         supply["total_minted"],
         supply["total_burned"],
     )
+    assert ("150", 2) == (supply["circulating"], supply["distribution"]["holders"])
+    whole = api.get("/api/token/supply?since=2026-01-01&until=2026-02-01&top=1").json()
+    assert "2026-01-01" == whole["velocity"]["since"]
+    assert [{"account_id": "alice", "amount": "100"}] == whole["distribution"]["top"]
+    assert "bad_usage" == api.get("/api/token/supply?until=0001-01-05").json()["code"]
     page = api.get("/api/token/accounts?limit=1").json()
     rest = api.get(f"/api/token/accounts?cursor={page['cursor']}").json()
     assert ["alice"] == [a["account_id"] for a in page["accounts"]]

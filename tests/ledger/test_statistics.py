@@ -186,6 +186,7 @@ def test_periods_are_whole_days(ledger: Ledger) -> None:
     for words in (
         {"since": "2026-01-02", "until": "2026-01-02"},
         {"since": "1969-01-01"},
+        {"until": "0001-01-05"},
         {"since": "yesterday"},
         {"since": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)},
         {"top": -1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -164,8 +165,55 @@ class BalanceAtOut(BalanceOut):
     back_dated: bool
 
 
+class ReasonOut(BaseModel):
+    """What entries of a reason moved; the reason is null where it was erased."""
+
+    reason: str | None
+    entries: int
+    amount: str
+
+
+class VelocityOut(BaseModel):
+    """What moved between accounts from the day `since` to before `until`, in UTC.
+
+    `velocity` is moved divided by the present supply.
+    """
+
+    since: dt.date
+    until: dt.date
+    moves: int
+    moved: str
+    velocity: str | None
+    reasons: list[ReasonOut]
+
+
+class HolderOut(BaseModel):
+    """An account with its balance and holds."""
+
+    account_id: str
+    amount: str
+
+
+class DistributionOut(BaseModel):
+    """Who holds how much, balance and holds together."""
+
+    holders: int
+    gini: str | None
+    percentiles: dict[str, str]
+    top: list[HolderOut]
+
+
 class SupplyOut(BaseModel):
-    """The token's supply; `credit` of it was drawn beyond zero and is not repaid."""
+    """The token's supply; `credit` of it was drawn beyond zero and is not repaid.
+
+    Circulating is what is neither staked nor credit. `reasons`: of all time.
+    """
+
+    circulating: str
+    staked: str
+    velocity: VelocityOut
+    distribution: DistributionOut
+    reasons: list[ReasonOut]
 
     token: str
     amount: str

@@ -117,8 +117,6 @@ class _Verbs:
     feed = _awaited(Ledger.feed)
     get_history = _awaited(Ledger.get_history)
     get_entry = _awaited(Ledger.get_entry)
-    get_entries = _awaited(Ledger.get_entries)
-    get_balance_at = _awaited(Ledger.get_balance_at)
     get_statistics = _awaited(Ledger.get_statistics)
     get_reversal = _awaited(Ledger.get_reversal)
     get_supply = _awaited(Ledger.get_supply)

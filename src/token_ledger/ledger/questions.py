@@ -15,7 +15,7 @@ from token_ledger.ledger import asof, queries, rollups, sealing, statements
 from token_ledger.ledger.asof import BalanceAt
 from token_ledger.ledger.queries import StoredEntry, Supply
 from token_ledger.ledger.statements import Filters, StatementPage
-from token_ledger.ledger.statistics import DAYS_DEFAULT, Statistics, read_statistics
+from token_ledger.ledger.statistics import DAYS_DEFAULT, EPOCH, Statistics, read_statistics
 from token_ledger.ledger.tokens import StoredToken
 from token_ledger.ledger.verbs import Verbs
 
@@ -161,7 +161,8 @@ class Questions(Verbs):
         token = self.token
         now = dt.datetime.fromtimestamp(self.now() // 1_000_000, dt.UTC).date()
         end = now + dt.timedelta(days=1) if until is None else _day(until)
-        begin = end - dt.timedelta(days=DAYS_DEFAULT) if since is None else _day(since)
+        first = max(EPOCH.toordinal(), end.toordinal() - DAYS_DEFAULT)
+        begin = dt.date.fromordinal(first) if since is None else _day(since)
         self._count_on(token)
         with self.read() as connection:
             return read_statistics(connection, token, since=begin, until=end, top=top)

@@ -24,7 +24,7 @@ PERCENTS = (10, 25, 50, 75, 90, 99)
 REASONS_MAX = 100
 TOP_MAX = 1_000
 DAYS_DEFAULT = 30
-_EPOCH = dt.date(1970, 1, 1)
+EPOCH = dt.date(1970, 1, 1)
 _PAGE = 10_000
 
 
@@ -142,12 +142,12 @@ def read_statistics(
     top: int = 10,
 ) -> Statistics:
     """Return the statistics as of this snapshot. Raises UsageError for an empty period."""
-    if not _EPOCH <= since < until:
+    if not EPOCH <= since < until:
         raise UsageError(f"the period {since} to {until}", hint="from a day to a later one")
     if isinstance(top, bool) or not 0 <= top <= TOP_MAX:
         raise UsageError(f"the top {top!r:.20}", hint=f"0 to {TOP_MAX}")
     supply = queries.get_supply(connection, token)
-    first, last = (since - _EPOCH).days, (until - _EPOCH).days - 1
+    first, last = (since - EPOCH).days, (until - EPOCH).days - 1
     sums = rollups.read_sums(connection, token.token_no, first=ALL_DAYS, last=ALL_DAYS)
     sums |= rollups.read_sums(connection, token.token_no, first=first, last=last)
     rollups.add_up(rollups.tail(connection, token.token_no), sums)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
@@ -66,19 +67,31 @@ class Chosen(BaseModel):
 
 
 @reads.get("/supply", responses=documented())
-async def get_supply(request: Request) -> models.SupplyOut:
-    """Return the token's supply."""
+async def get_supply(
+    request: Request,
+    since: dt.date | None = None,
+    until: dt.date | None = None,
+    top: Annotated[int, Query(ge=0, le=1000)] = 10,
+) -> models.SupplyOut:
+    """Return the token's supply, its velocity in a period, and who holds it.
+
+    The period is of whole UTC days, `since` to before `until`: by default thirty that end today.
+    """
     ledger = ledger_of(request)
     supply = await ledger.get_supply()
+    statistics = await ledger.get_statistics(since, until, top=top)
     decimals = supply.decimals
-    return models.SupplyOut(
-        token=ledger.ledger.token.symbol,
-        amount=supply.amount,
-        value=str(supply.total_supply),
-        total_minted=format_amount(supply.total_minted, decimals=decimals),
-        total_burned=format_amount(supply.total_burned, decimals=decimals),
-        max_supply=format_amount(supply.max_supply, decimals=decimals),
-        credit=format_amount(supply.credit, decimals=decimals),
+    return models.SupplyOut.model_validate(
+        {
+            **statistics.to_json(),
+            "token": ledger.ledger.token.symbol,
+            "amount": supply.amount,
+            "value": str(supply.total_supply),
+            "total_minted": format_amount(supply.total_minted, decimals=decimals),
+            "total_burned": format_amount(supply.total_burned, decimals=decimals),
+            "max_supply": format_amount(supply.max_supply, decimals=decimals),
+            "credit": format_amount(supply.credit, decimals=decimals),
+        }
     )
 
 
