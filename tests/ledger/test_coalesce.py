@@ -157,7 +157,7 @@ def test_a_connection_that_was_cut_is_replaced(postgres_url: str) -> None:
                 assert (False, number + 1) == (posted.repeated, posted.balance_after_to)
                 with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
                     connection.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
                         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                     )
 

@@ -198,12 +198,9 @@ class Coalescer:
             task.finish(outcome)
 
     def _post(
-        self, token: StoredToken, records: Sequence[Record], *, again: bool = False
+        self, token: StoredToken, records: Sequence[Record]
     ) -> Sequence[Posted | BaseException]:
-        """Post in one transaction. If the whole fails, find out whether one of them is to blame.
-
-        Each is tried `again` by itself, on a new connection: the old one may have been cut.
-        """
+        """Post in one transaction. If the whole fails, find out whether one of them is to blame."""
         ledger = self._ledger
         if len(self._known) > KNOWN_MAX:
             self._known.clear()
@@ -216,13 +213,13 @@ class Coalescer:
         except RetryableError as error:
             return [error] * len(records)
         except DatabaseError as error:
-            if again or not self._reachable():
+            if len(records) == 1 or not self._reachable():
                 return [error] * len(records)
         except TokenLedgerError as error:
             return [error] * len(records)
         except BaseException as error:
             return [error] * len(records)
-        return [self._post(token, [record], again=True)[0] for record in records]
+        return [self._post(token, [record])[0] for record in records]
 
     def _reachable(self) -> bool:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import selectors
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -271,7 +272,8 @@ class KeptConnection:
     """One connection for many write transactions in a row, taken from the pool when it is needed.
 
     Not taken and given back each time, which costs round trips: a pool asks whether a connection
-    is still alive. Given back after an error, and whenever nothing follows: see `release`.
+    is still alive. Given back after an error, when the server has said something meanwhile (that
+    it ends, most likely), and whenever nothing follows: see `release`.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -283,6 +285,8 @@ class KeptConnection:
         """Yield the connection in one transaction, as `writing` does."""
         with translated():
             try:
+                if self._connection is not None and _has_spoken(self._connection):
+                    self.release()
                 if self._connection is None:
                     self._connection = self._engine.connect().execution_options(**{_WRITE: True})
                 with self._connection.begin():
@@ -296,6 +300,19 @@ class KeptConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _has_spoken(connection: Connection) -> bool:
+    """Return whether the server has sent something, or hung up, since its last answer."""
+    link = getattr(connection.connection.driver_connection, "pgconn", None)
+    if link is None:  # SQLite's has no server
+        return False
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(link.socket, selectors.EVENT_READ)
+            return bool(selector.select(0))
+    except (psycopg.Error, OSError, ValueError):  # closed at this end
+        return True
 
 
 def migrations_path() -> Path:
