@@ -86,6 +86,7 @@ def test_reading(api: Api) -> None:
     assert "2026-01-01" == whole["velocity"]["since"]
     assert [{"account_id": "alice", "amount": "100"}] == whole["distribution"]["top"]
     assert "bad_usage" == api.get("/api/token/supply?until=0001-01-05").json()["code"]
+    assert 400 == api.get("/api/token/supply?since=0").status_code
     page = api.get("/api/token/accounts?limit=1").json()
     rest = api.get(f"/api/token/accounts?cursor={page['cursor']}").json()
     assert ["alice"] == [a["account_id"] for a in page["accounts"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
@@ -25,6 +24,8 @@ from token_ledger.ledger import Ledger
 
 reads, admins = router("read", "entries"), router("admin", "entries")
 CSV = "text/csv"
+# A date would be read from a number too, as seconds since 1970.
+Day = Annotated[str | None, Query(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="UTC.")]
 
 
 class CsvResponse(PlainTextResponse):
@@ -69,8 +70,8 @@ class Chosen(BaseModel):
 @reads.get("/supply", responses=documented())
 async def get_supply(
     request: Request,
-    since: dt.date | None = None,
-    until: dt.date | None = None,
+    since: Day = None,
+    until: Day = None,
     top: Annotated[int, Query(ge=0, le=1000)] = 10,
 ) -> models.SupplyOut:
     """Return the token's supply, its velocity in a period, and who holds it.
