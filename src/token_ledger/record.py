@@ -14,6 +14,13 @@ from typing import Any
 import orjson
 
 from token_ledger.chain import contracts
+from token_ledger.chain.creation import (
+    REGISTRY,
+    SNAPSHOT_TOKEN,
+    created_at,
+    registry_init_code,
+    snapshot_init_code,
+)
 from token_ledger.chain.deploy import deployment_block
 from token_ledger.chain.identity import read_identity
 from token_ledger.chain.rpc import Rpc
@@ -27,64 +34,84 @@ from token_ledger.wholefile import write_whole
 
 RECORD_FORMAT = "token-ledger-deployment-v1"
 STANDARD_JSON = ".input.json"
+_INIT_CODES = {
+    contracts.TOKEN_CONTRACT: contracts.init_code,
+    SNAPSHOT_TOKEN: snapshot_init_code,
+    REGISTRY: registry_init_code,
+}
+_VERBS = {
+    contracts.TOKEN_CONTRACT: "migrate",
+    SNAPSHOT_TOKEN: "snapshot publish",
+    REGISTRY: "anchor",
+}
 
 
-def deployment_record(ledger: Ledger, rpc_url: str) -> dict[str, Any]:
-    """Return the record of the token's contract on the node's chain.
+def deployment_record(
+    ledger: Ledger, rpc_url: str, *, contract: str = contracts.TOKEN_CONTRACT
+) -> dict[str, Any]:
+    """Return the record of the token's contract on the node's chain, or of another one of its own.
 
-    Raises ForeignContractError where there is none.
+    `contract`: LedgerToken, SnapshotToken or HeaderRegistry. Raises ForeignContractError where
+    there is none.
     """
     token = ledger.token
+    init_code = _INIT_CODES[contract](token, ledger.operator)
     with Rpc(rpc_url) as rpc:
         chain = read_identity(rpc)
-        with ledger.read() as connection:
-            known = mirror.contract_of(connection, token, chain.chain_id)
-        address = known.address if known else contracts.token_address(token, ledger.operator)
+        known = None
+        if contract == contracts.TOKEN_CONTRACT:
+            with ledger.read() as connection:
+                known = mirror.contract_of(connection, token, chain.chain_id)
+        address = known.address if known else created_at(token, init_code)
         code = get_code(rpc, address)
         if not code:
             raise ForeignContractError(
                 f"there is no contract at {to_checksum(address)} on chain {chain.chain_id}",
-                hint="run `migrate` first",
+                hint=f"run `{_VERBS[contract]}` first",
             )
         block = deployment_block(rpc, address)
-    artifact = contracts.artifact(contracts.TOKEN_CONTRACT)
-    init_code = contracts.init_code(token, ledger.operator)
+    artifact = contracts.artifact(contract)
+    constructor: dict[str, Any] = {
+        "name": token.name,
+        "symbol": token.symbol,
+        "decimals": token.decimals,
+        "ledgerUid": to_hex(token.ledger_uid),
+        "operator": to_checksum(ledger.operator),
+    }
+    if contract == REGISTRY:
+        constructor = {"tokenUid": to_hex(token.uid), "operator": to_checksum(ledger.operator)}
     return {
         "format": RECORD_FORMAT,
         "chainId": chain.chain_id,
         "genesis": to_hex(chain.genesis.hash),
-        "contract": contracts.TOKEN_CONTRACT,
+        "contract": contract,
         "address": to_checksum(address),
         "block": block,
         "transaction": None if not known or not known.tx_hash else to_hex(known.tx_hash),
         "deployer": to_checksum(DEPLOYMENT_PROXY),
         "salt": to_hex(token.uid),
-        "constructor": {
-            "name": token.name,
-            "symbol": token.symbol,
-            "decimals": token.decimals,
-            "ledgerUid": to_hex(token.ledger_uid),
-            "operator": to_checksum(ledger.operator),
-        },
+        "constructor": constructor,
         "constructorArguments": to_hex(init_code[len(artifact.bytecode) :]),
         "initCodeHash": to_hex(keccak(init_code)),
         "codeHash": to_hex(keccak(code)),
-        "codeIsThisReleases": contracts.is_this_releases_code(code),
-        "codeIsOfRelease": contracts.release_of(code),
-        "compiler": compiler(contracts.TOKEN_CONTRACT),
+        "codeIsThisReleases": contracts.is_this_releases_code(code, contract),
+        "codeIsOfRelease": contracts.release_of(code, contract),
+        "compiler": compiler(contract),
     }
 
 
-def write_record(ledger: Ledger, rpc_url: str, path: Path) -> list[Path]:
+def write_record(
+    ledger: Ledger, rpc_url: str, path: Path, *, contract: str = contracts.TOKEN_CONTRACT
+) -> list[Path]:
     """Write the record, and the standard-JSON input beside it; return what was written.
 
     A file that is there stays as it is.
     """
     written = []
     if not path.exists():
-        write_whole(path, encode(deployment_record(ledger, rpc_url)))
+        write_whole(path, encode(deployment_record(ledger, rpc_url, contract=contract)))
         written.append(path)
-    source = standard_json(contracts.TOKEN_CONTRACT)
+    source = standard_json(contract)
     beside = path.with_name(path.name.removesuffix(".json") + STANDARD_JSON)
     if source is not None and not beside.exists():
         write_whole(beside, source)

@@ -17,7 +17,15 @@ def test_balances_are_claimed(book, fresh_anvil: str) -> None:
     assert (1, "10000") == (taken["accounts"], taken["totalSupply"])
     proof = next(Path("snap/proofs").iterdir())
     words = ("--rpc", fresh_anvil)
-    done = book("snapshot", "publish", *deadline, *words, "--json").document
+    publish = ("snapshot", "publish", *deadline, *words, "--record", "snapshot.json", "--json")
+    done = book(*publish).document
+    record = json.loads(Path("snapshot.json").read_text())
+    assert ("SnapshotToken", done["contract"], True) == (
+        record["contract"],
+        record["address"],
+        record["codeIsThisReleases"],
+    )
+    assert "src/SnapshotToken.sol" in json.loads(Path("snapshot.input.json").read_text())["sources"]
     claim = ("snapshot", "claim", proof, "--contract", done["contract"], *words)
     assert book(*claim, "--json").document["transaction"]
     assert "before" in book(*claim).out
@@ -33,7 +41,14 @@ def test_headers_are_anchored(book, fresh_anvil: str) -> None:
     ended = book(*words, "--json")
     assert (1, "unknown_batch") == (ended.status, ended.error["code"])
     book("seal", "--sign")
-    assert 1 == book(*words, "--json").document["headers"]
+    done = book(*words, "--record", "registry.json", "--json").document
+    assert 1 == done["headers"]
+    record = json.loads(Path("registry.json").read_text())
+    assert ("HeaderRegistry", done["registry"], True) == (
+        record["contract"],
+        record["address"],
+        record["codeIsThisReleases"],
+    )
     assert "0 headers, up to 1" in book(*words).out
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from token_ledger.chain.identity import TEST_CHAIN_IDS
 from token_ledger.cli.app import (
     ADDRESS,
     FILE,
     App,
     LedgerCommand,
     allow_code_option,
-    beside_database,
     need_rpc,
     pass_app,
     rpc_option,
@@ -24,7 +21,7 @@ from token_ledger.cli.keys import GAS_KEY, keystore_options, open_gas_payer, ope
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
-from token_ledger.cli.signing import Outgoing
+from token_ledger.cli.signing import Outgoing, write_record_of
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted, filled
 from token_ledger.core.strict import to_hex
@@ -171,16 +168,11 @@ def migrate(
 
 def _replay(app: App, url: str, record: Path | None, **words: Any) -> int:
     from token_ledger.migrate import migrate as run_migrate
-    from token_ledger.record import write_record
 
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
         result = run_migrate(ledger, url, gas_signer=payer, progress=progress, **words)
-        if record is None and result.chain_id not in TEST_CHAIN_IDS:
-            symbol = re.sub(r"[^A-Za-z0-9]", "_", ledger.token.symbol)
-            record = beside_database(app.db, f".{symbol}.{result.chain_id}.deployment.json")
-        if record is not None:
-            write_record(ledger, url, record)
+        record = write_record_of(app, ledger, url, record, chain_id=result.chain_id)
     document = {**result.to_json(), "record": None if record is None else str(record)}
     app.answer(
         document,

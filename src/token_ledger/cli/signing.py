@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from token_ledger.cli.app import ADDRESS, FILE, App, LedgerCommand, need_rpc, pass_app, rpc_option
+from token_ledger.chain.identity import TEST_CHAIN_IDS
+from token_ledger.cli.app import (
+    ADDRESS,
+    FILE,
+    App,
+    LedgerCommand,
+    beside_database,
+    need_rpc,
+    pass_app,
+    rpc_option,
+)
 from token_ledger.cli.keys import GAS_KEY, keystore_options, open_keystore
 from token_ledger.cli.outcome import GOOD
 from token_ledger.cli.progress import ProgressReport
@@ -117,6 +128,30 @@ class Outgoing:
             ),
         )
         return GOOD
+
+
+def write_record_of(
+    app: App,
+    ledger: Ledger,
+    url: str,
+    path: Path | None,
+    *,
+    chain_id: int,
+    contract: str = "LedgerToken",
+) -> Path | None:
+    """Write a contract's deployment record where it belongs; return where that is.
+
+    By default beside the database, and for no test chain.
+    """
+    from token_ledger.record import write_record
+
+    if path is None and chain_id not in TEST_CHAIN_IDS:
+        symbol = re.sub(r"[^A-Za-z0-9]", "_", ledger.token.symbol)
+        kind = "" if contract == "LedgerToken" else f".{contract}"
+        path = beside_database(app.db, f".{symbol}.{chain_id}{kind}.deployment.json")
+    if path is not None:
+        write_record(ledger, url, path, contract=contract)
+    return path
 
 
 def outgoing_options(

@@ -27,7 +27,7 @@ from token_ledger.cli.keys import (
 )
 from token_ledger.cli.outcome import GOOD
 from token_ledger.cli.progress import ProgressReport
-from token_ledger.cli.signing import Outgoing, outgoing_options
+from token_ledger.cli.signing import Outgoing, outgoing_options, write_record_of
 from token_ledger.core.address import to_checksum
 from token_ledger.core.strict import decode, to_hex
 
@@ -39,6 +39,12 @@ _PROOF_BYTES_MAX = 1 << 20
 
 contract_option = click.option(
     "--contract", type=ADDRESS, metavar="0x…", required=True, help="The snapshot token."
+)
+record_option = click.option(
+    "--record",
+    type=FILE,
+    metavar="FILE",
+    help="Where the deployment record goes; by default beside the database (not of test chains).",
 )
 
 
@@ -101,6 +107,7 @@ def take(
     help="0x-hex of a signature of the digest that `take` told: a wallet's, or a Safe's.",
 )
 @rpc_option
+@record_option
 @outgoing_options()
 @keystore_options
 @pass_app
@@ -111,6 +118,7 @@ def publish(
     deadline: int,
     signature: Path | None,
     rpc_url: str | None,
+    record: Path | None,
     to_file: Outgoing,
     keystore: Path | None,
     password_file: Path | None,
@@ -132,6 +140,9 @@ def publish(
             made = replace(made, signature=read_signature(signature))
         if not to_file.wanted:
             done = run_publish(ledger, url, made, gas_signer=open_gas_payer())
+            write_record_of(
+                app, ledger, url, record, chain_id=done.chain_id, contract="SnapshotToken"
+            )
     if to_file.wanted:
         from token_ledger.outgoing import compose_publish
 
@@ -230,9 +241,10 @@ def _tell(app: App, done: SnapshotResult, what: str) -> int:
 
 @click.command(cls=LedgerCommand, epilog=_EPILOG)
 @rpc_option
+@record_option
 @outgoing_options()
 @pass_app
-def anchor(app: App, /, *, rpc_url: str | None, to_file: Outgoing) -> int:
+def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Outgoing) -> int:
     """Put the headers of sealed batches into a registry on a chain: tamper evidence, no coin.
 
     Goes on from where the registry stands. `verify --rpc --contract` accepts it as an anchor.
@@ -247,6 +259,7 @@ def anchor(app: App, /, *, rpc_url: str | None, to_file: Outgoing) -> int:
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
         done = run_anchor(ledger, url, gas_signer=payer, progress=progress)
+        write_record_of(app, ledger, url, record, chain_id=done.chain_id, contract="HeaderRegistry")
     app.answer(
         done.to_json(),
         lambda screen: screen.pairs(
