@@ -10,14 +10,18 @@ from tests import books
 from tests.chain.fake_node import FakeNode
 from tests.chain.living import ADDRESS, NOBODY, TOKEN, LivingToken, log, sums
 from tests.entered import A, B, bring, life, take_in
+from tests.onchain import found
 
 from token_ledger.adopt import adopt
+from token_ledger.check import check
 from token_ledger.core.address import to_checksum
 from token_ledger.errors import TokenExistsError, TokenFinalizedError, UsageError
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, batches
 from token_ledger.migrate import migrate
+from token_ledger.move import move
 from token_ledger.plan import plan
+from token_ledger.reconcile import reconcile
 from token_ledger.seal import seal
 from token_ledger.status import status
 
@@ -116,3 +120,24 @@ def test_logs_of_other_shapes_are_counted(ledger: Ledger) -> None:
         take_in(ledger, node.url)
         done = bring(ledger, node.url)
     assert (10, 1, 1) == (done.transfers, done.skipped, done.unindexed)
+
+
+def test_a_followed_ledger_is_checked_recomputed_and_moved(
+    sqlite_url: str, postgres_url: str, tmp_path: Path
+) -> None:
+    """Every invariant holds, no figure drifts, and after a move the import goes on where it was."""
+    chain = LivingToken(life(), head=8)
+    secret = tmp_path / "secret"
+    with books.create(sqlite_url, tmp_path) as ledger, FakeNode(chain) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        seal(ledger)
+        assert {"ok"} == {part.status for part in check(ledger).checks}
+        assert 0 == ledger.recalc(dry_run=True).drifted
+        move(ledger, postgres_url)
+        chain.head = 20
+        with Ledger.open(postgres_url, secret_file=secret, token="LIV") as moved:
+            done = bring(moved, node.url)
+            assert done.entered is not None
+            assert 5 == done.entered.entries
+            assert [] == found(reconcile(moved, node.url))

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
+from tests.chain.fake_node import FakeNode
+from tests.chain.living import LivingToken
+from tests.entered import bring, expected, held, life, take_in
 
 from token_ledger.errors import DatabaseError, UsageError
 from token_ledger.ledger import Ledger
@@ -46,6 +49,17 @@ def test_application_works_as_that_role(application: str) -> None:
         ledger.set_canonical_chain(5)
         assert (6, 14) == (ledger.get_balance("c"), ledger.get_total_supply())
         assert 4 == len(ledger.get_statement("c").entries) + 1
+
+
+def test_an_import_works_as_that_role(application: str) -> None:
+    """A token of a chain is taken in, and its transfers become entries, run after run."""
+    chain = LivingToken(life(), head=8)
+    with Ledger.open(application) as ledger, FakeNode(chain) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        chain.head = 20
+        assert bring(ledger, node.url).entered is not None
+        assert expected(chain, 20) == held(ledger)
 
 
 @pytest.mark.parametrize(
