@@ -15,6 +15,7 @@ from tests import books
 from tests.chain.fake_node import FakeNode
 from tests.chain.living import (
     NOBODY,
+    TOKEN,
     LivingToken,
     log,
     real_history,
@@ -25,7 +26,8 @@ from tests.onchain import count, found
 
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
-from token_ledger.errors import ChainError
+from token_ledger.errors import ChainError, UsageError
+from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, homes, imports
 from token_ledger.ledger.mirror_schema import token_imports
 from token_ledger.reconcile import reconcile
@@ -132,6 +134,20 @@ def test_only_what_is_final_becomes_an_entry(ledger: Ledger) -> None:
     assert done.entered is not None
     assert (4, 0) == (done.entered.entries, done.entered.waiting)
     assert expected(chain, 12) == held(ledger)
+
+
+def test_without_finality_the_confirmations_decide(ledger: Ledger) -> None:
+    """On a chain that calls no block finalized, entries wait for the depth that was asked for."""
+    chain = LivingToken(life(), head=12)
+    with FakeNode(lambda m, p: None if p[:1] == ["finalized"] else chain(m, p)) as node:
+        take_in(ledger, node.url)
+        waiting = bring(ledger, node.url).entered
+        assert waiting is not None
+        assert (10, 0) == (len(life()), waiting.entries)
+        ingest(ledger, node.url, contract=TOKEN, confirmations=6)
+        assert expected(chain, 12 - 6) == held(ledger)
+        with pytest.raises(UsageError, match="0 confirmations"):
+            ingest(ledger, node.url, contract=TOKEN, confirmations=0)
 
 
 def test_a_reorganisation_above_the_final_block_changes_no_entry(ledger: Ledger) -> None:

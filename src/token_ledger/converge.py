@@ -66,6 +66,7 @@ class Importer:
 
     `orphaned` counts transfers that were taken back, of all contracts of the chain. `stopped`
     says whether the caller wants an end: asked between ranges, and while a node keeps us waiting.
+    `confirmations`: the depth that is final on a chain without finality; by default the window.
     """
 
     ledger: Ledger
@@ -75,6 +76,7 @@ class Importer:
     window: int
     progress: Progress
     concurrency: int = CONCURRENCY
+    confirmations: int | None = None
     verify: bool = False
     trusted: BlockHeader | None = None
     stopped: Callable[[], bool] = lambda: False
@@ -218,14 +220,20 @@ class Importer:
                 self.ledger,
                 self.nodes,
                 contract,
-                confirmations=max(CONFIRMATIONS, self.window),
-                progress=self.progress,
+                confirmations=self.confirmations or max(CONFIRMATIONS, self.window),
+                progress=self._told_unless_stopped,
             )
             tally = self.tallies[contract.contract_no]
             if tally.entered is None or entered is None:
                 tally.entered = entered
             else:
                 tally.entered.add(entered)
+
+    def _told_unless_stopped(self, stage: str, done: int, total: int | None) -> None:
+        """Tell how far the books are: between two transactions, so that this is where to stop."""
+        self.progress(stage, done, total)
+        if self.stopped():
+            raise StoppedError
 
     # --- reorganisations
 

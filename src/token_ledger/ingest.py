@@ -76,8 +76,9 @@ class How(TypedDict, total=False):
     `window`: how many blocks deep a reorganisation is followed. `quorum`: so many of the nodes must
     say the same. `concurrency`: how many questions are asked at once. `verify`: take nothing but
     what receipts prove, up to the header; `trust_block`: the hash of a block that must stand on the
-    chain where it says. `stopped`: asked now and then whether to end early, which leaves whole
-    ranges. `progress`: told how far it is.
+    chain where it says. `confirmations`: how deep a block is final on a chain that knows no
+    `finalized` one; by default 128 or the window, whichever is more. `stopped`: asked now and then
+    whether to end early, which leaves whole ranges. `progress`: told how far it is.
     """
 
     window: int
@@ -85,6 +86,7 @@ class How(TypedDict, total=False):
     concurrency: int
     verify: bool
     trust_block: bytes | None
+    confirmations: int | None
     stopped: Callable[[], bool]
     progress: Progress
 
@@ -147,6 +149,9 @@ def importing(
         raise UsageError(f"a window of {window} blocks", hint="at least 1")
     if not 1 <= concurrency <= CONCURRENCY_MAX:
         raise UsageError(f"{concurrency} questions at once", hint=f"1 to {CONCURRENCY_MAX}")
+    confirmations = how.get("confirmations")
+    if confirmations is not None and confirmations < 1:
+        raise UsageError(f"{confirmations} confirmations", hint="at least 1")
     if trust_block is not None and not verify:
         raise UsageError("a trusted block is for verified imports", hint="add --verify receipts")
     urls = [rpc_url] if isinstance(rpc_url, str) else rpc_url
@@ -159,6 +164,7 @@ def importing(
             window,
             how.get("progress", no_progress),
             concurrency=concurrency,
+            confirmations=confirmations,
             verify=verify,
             trusted=None
             if trust_block is None

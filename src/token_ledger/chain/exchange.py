@@ -157,8 +157,7 @@ def retry_after_s(header: str | None) -> float | None:
     if header.strip().isascii() and header.strip().isdigit():
         return float(header)
     try:
-        moment = email.utils.parsedate_to_datetime(header)
-    except ValueError:
+        pause_s: float = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
         return None
-    pause_s: float = moment.timestamp() - time.time()
     return max(0.0, pause_s)

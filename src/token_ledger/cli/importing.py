@@ -56,6 +56,12 @@ FINDINGS_SHOWN_MAX = 20
     help="How many blocks deep a reorganisation is followed (128).",
 )
 @click.option(
+    "--confirmations",
+    type=int,
+    metavar="N",
+    help="How deep a block is final where the chain calls none finalized (128, or the window).",
+)
+@click.option(
     "--quorum", type=int, metavar="N", default=1, help="So many of the nodes must say the same (1)."
 )
 @click.option(
@@ -90,6 +96,7 @@ def ingest(
     every: bool,
     from_block: int | None,
     window: int | None,
+    confirmations: int | None,
     quorum: int,
     concurrency: int | None,
     stays: bool,
@@ -120,6 +127,7 @@ def ingest(
     wanted = None if every else contracts or (None,)
     how: How = {
         "window": window or WINDOW,
+        "confirmations": confirmations,
         "quorum": quorum,
         "concurrency": CONCURRENCY if concurrency is None else concurrency,
         "verify": verify == "receipts",
