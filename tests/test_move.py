@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests import books
 
+from token_ledger.check import check
 from token_ledger.core.files import proof_to_json
 from token_ledger.errors import NotReadyError, SchemaVersionError, UsageError
 from token_ledger.ledger import Ledger, copying
@@ -38,6 +39,7 @@ def full(database_url: str, tmp_path: Path) -> Ledger:
     ledger.use("TWO")
     ledger.mint("alice", 2**256 - 1, reason="all", metadata={"a": [1, "ü"]})
     ledger.use("TKN")
+    ledger.redact(ledger.feed(30, 1).entries[0].id, actor="clerk")
     return ledger
 
 
@@ -55,6 +57,9 @@ def test_everything_is_the_same(full: Ledger, other_url: str, tmp_path: Path) ->
             assert full.get_account(person) == there.get_account(person)
             assert full.get_statement(person) == there.get_statement(person)
         assert full.get_supply() == there.get_supply()
+        redacted = full.feed(30, 1).entries[0].id
+        assert ("clerk",) == there.get_redaction(redacted).actors  # type: ignore[union-attr]
+        assert [] == check(there).findings
         assert full.rules(history=True) == there.rules(history=True)
         awarded = there.award("bob", "play", idempotency_key="play")
         assert (True, full.rule_of(awarded.id)) == (awarded.repeated, there.rule_of(awarded.id))
