@@ -2,8 +2,9 @@
 
 The same two hundred accounts and their escrows, so that only the history differs; each question is
 asked of one ledger and the other in turn, of chance accounts and moments, and the fastest tenth of
-the answers are compared: what else the machine does, only adds. PostgreSQL has looked at its tables (VACUUM ANALYZE), as it does by itself in the end.
-What `stats` adds up the first time is a figure of its own: it is done once for each entry.
+the answers are compared: what else the machine does only adds. PostgreSQL has looked at its tables
+(VACUUM ANALYZE), as it does by itself in the end. What `stats` adds up the first time is a figure
+of its own: it is done once for each entry.
 """
 
 from __future__ import annotations
