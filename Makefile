@@ -49,7 +49,9 @@ demo: setup ## Run the whole path on SQLite and a local Anvil
 test: test-python test-contracts ## Run every test, on real engines and a real chain
 
 test-python: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
+		--cov --cov-report= --cov-report=json:build/coverage.json
+	$(BIN)/python -m tests.coverage_floors build/coverage.json
 
 test-contracts: setup
 	cd contracts && npm test --silent
