@@ -75,9 +75,9 @@ class Counting(Rpc):
 
     requests = 0
 
-    def _exchange(self, body: bytes) -> tuple[int, object, bytes]:
+    def _post(self, body: bytes, method: str, *, retry: bool) -> object:
         self.requests += 1
-        return super()._exchange(body)
+        return super()._post(body, method, retry=retry)
 
 
 def stand(rpc: Rpc, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
