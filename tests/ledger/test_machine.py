@@ -30,7 +30,8 @@ PEOPLE = ("a", "b", "c")
 EDGES = [1, 2**63 - 1, 2**63, 2**128, 2**255, UINT256_MAX - 1, UINT256_MAX]
 VALUES = st.one_of(st.integers(1, 60), st.sampled_from(EDGES))
 PERSON = st.sampled_from(PEOPLE)
-SIDE = st.sampled_from((*PEOPLE, "system"))
+ESCROWS = tuple(f"escrow:{name}" for name in PEOPLE)
+SIDE = st.sampled_from((*PEOPLE, "system", *ESCROWS))
 Bad = set[type[Exception]]
 
 
@@ -72,6 +73,8 @@ class Model:
     def bad(self, payer: str | None, payee: str | None, value: int, *, waived: bool = False) -> Bad:
         """Return what forbids a movement; a side that is None is an escrow account."""
         found: Bad = set()
+        if payer in ESCROWS or payee in ESCROWS:
+            found.add(errors.HoldError)
         if payer == payee:
             found.add(errors.SelfTransferError)
         if payer == "system" and value > UINT256_MAX + self.balances["system"]:
@@ -109,7 +112,10 @@ class Books(RuleBasedStateMachine):
         self.ledger = Ledger.create(url, operator=b"\1" * 20)
         self.ledger.create_token("T", "Token", 0)
         for name in PEOPLE:
-            self.ledger.create_account(name)
+            self.ledger.create_account(name, initial_balance=1)
+            self.ledger.release(self.ledger.hold(name, 1).id)  # its escrow account is there
+            self.ledger.burn(name, 1, reason="x")
+        self.ledger.set_rule("daily", 7)
         self.model = Model()
         self.keys = (f"k{n}" for n in itertools.count())
         self.asked: list[tuple[Callable[[], Posted], bytes]] = []
@@ -138,7 +144,17 @@ class Books(RuleBasedStateMachine):
             self.model.move(payer, payee, value)
             self.model.made.append(Made(posted.id, payer, payee, value))
 
-    @rule(holder=PERSON, value=VALUES)
+    @rule(name=st.sampled_from((*PEOPLE, *ESCROWS)))
+    def award(self, name: str) -> None:
+        posted = self.ask(
+            self.model.bad("system", name, 7),
+            lambda key: self.ledger.award(name, "daily", idempotency_key=key, create_account=False),
+        )
+        if posted is not None:
+            self.model.move("system", name, 7)
+            self.model.made.append(Made(posted.id, "system", name, 7))
+
+    @rule(holder=st.sampled_from((*PEOPLE, *ESCROWS)), value=VALUES)
     def hold(self, holder: str, value: int) -> None:
         posted = self.ask(
             self.model.bad(holder, None, value),

@@ -33,6 +33,8 @@ class Waived(NamedTuple):
 
 
 NOTHING = Waived()
+CAPTURE = Waived(spending=True)
+HOLD = Waived(holding=True)  # what is held counts for its holder as before
 RELEASE = Waived(spending=True, holding=True)
 REVERSAL = Waived(spending=True)
 IMPORTED = Waived(spending=True, holding=True, closed=True, supply=True)

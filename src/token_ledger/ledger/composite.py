@@ -60,10 +60,20 @@ class Composite:
             raise self._conflict()
         return prior_posted(self.desk, row.entry_no, self.key)
 
-    def post(self, poster: Poster, record: Record, *, waived: Waived = NOTHING) -> Posted:
-        """Post the request's entry, whose accounts are locked, and remember the request."""
+    def post(
+        self,
+        poster: Poster,
+        record: Record,
+        *,
+        waived: Waived = NOTHING,
+        escrow: str | None = None,
+    ) -> Posted:
+        """Post the request's entry, whose accounts are locked, and remember the request.
+
+        `escrow`: as in `post_inside`.
+        """
         desk = self.desk
-        posted = post_inside(desk, poster, record, waived=waived)
+        posted = post_inside(desk, poster, record, waived=waived, escrow=escrow)
         if posted.repeated:  # an entry of the same words that was not asked for so
             raise self._conflict()
         desk.connection.execute(
@@ -91,11 +101,18 @@ def lock(desk: Desk, names: set[str]) -> Poster:
     return poster
 
 
-def post_inside(desk: Desk, poster: Poster, record: Record, *, waived: Waived) -> Posted:
-    """Post one record, escrow accounts included, with the poster that locked its accounts."""
+def post_inside(
+    desk: Desk, poster: Poster, record: Record, *, waived: Waived, escrow: str | None = None
+) -> Posted:
+    """Post one record with the poster that locked its accounts.
+
+    `escrow`: the one escrow account that it may move, which only a hold of its holder names.
+    Raises HoldError for any other.
+    """
     check_record(record)
     known = accounts.resolve(desk.connection, [record.from_account, record.to_account])
-    request = Requests(desk.context, desk.token, escrow=True).make(record, known)
+    escrow_no = None if escrow is None else known[escrow].number
+    request = Requests(desk.context, desk.token, escrow_no=escrow_no).make(record, known)
     (outcome,) = poster.enter([request], waived=waived)
     poster.write()  # what links to the entry comes after it
     assert outcome is not None, "nobody asked to go on without it"

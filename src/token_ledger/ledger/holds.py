@@ -21,7 +21,7 @@ from token_ledger.core.strict import to_hex
 from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.errors import HoldError, SelfTransferError, SystemAccountError, TimestampError
 from token_ledger.ledger import accounts, schema
-from token_ledger.ledger.balances import RELEASE, Waived
+from token_ledger.ledger.balances import CAPTURE, HOLD, RELEASE
 from token_ledger.ledger.composite import Composite, Desk, lock, post_inside
 from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.posting import Poster
@@ -90,7 +90,7 @@ def hold(
             f"the hold would have expired at {format_timestamp(expires_at)}", hint="later than now"
         )
     record = Record(account_id, escrow, value, Texts(words.reason, memo=words.memo), request.key)
-    posted = request.post(poster, record)
+    posted = request.post(poster, record, waived=HOLD, escrow=escrow)
     poster.accounts[holder.number].stake(value)
     poster.close()
     desk.connection.execute(
@@ -114,7 +114,8 @@ def capture(
     """Pay a held value, or all that is left, to an account or `system`.
 
     Returns, not raises, the error of a hold that has expired: its release was posted in this
-    transaction, which must be committed. Raises HoldError for one that has ended or holds less.
+    transaction, which must be committed. Raises HoldError for one that has ended or holds less, and
+    for an escrow account as the payee.
     """
     found = read(desk, hold_id)
     shown = to_hex(hold_id)
@@ -144,7 +145,7 @@ def capture(
     holder = accounts.resolve(desk.connection, [found.account_id])[found.account_id]
     poster.accounts[holder.number].check_may_spend()
     record = _record(found, escrow, to, value=taken, words=words, key=request.key)
-    posted = request.post(poster, record, waived=Waived(spending=True))
+    posted = request.post(poster, record, waived=CAPTURE, escrow=escrow)
     _take(desk, found, poster, value=taken, captured=taken)
     return posted
 
@@ -165,7 +166,7 @@ def release(desk: Desk, hold_id: bytes, *, words: Asked) -> Posted:
     record = _record(
         found, escrow, found.account_id, value=found.remaining, words=words, key=request.key
     )
-    posted = request.post(poster, record, waived=RELEASE)
+    posted = request.post(poster, record, waived=RELEASE, escrow=escrow)
     _take(desk, found, poster, value=found.remaining, released=True)
     return posted
 
@@ -257,7 +258,7 @@ def _expire(desk: Desk, found: Hold, poster: Poster, escrow: str) -> None:
     key = derived_key(desk.context, found.id, "hold:expired")
     words = Asked(reason="hold:expired", key=key)
     record = _record(found, escrow, found.account_id, value=found.remaining, words=words, key=key)
-    post_inside(desk, poster, record, waived=RELEASE)
+    post_inside(desk, poster, record, waived=RELEASE, escrow=escrow)
     _take(desk, found, poster, value=found.remaining, released=True)
 
 

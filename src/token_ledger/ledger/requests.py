@@ -116,12 +116,15 @@ def check_texts(texts: Texts) -> None:
 
 
 class Requests:
-    """Turns records into requests: keys into nonces, texts into refs, both into ids."""
+    """Turns records into requests: keys into nonces, texts into refs, both into ids.
+
+    `escrow_no`: the one escrow account that they may move; what the chain has done may move any.
+    """
 
     def __init__(
-        self, context: PostingContext, token: StoredToken, *, escrow: bool = False
+        self, context: PostingContext, token: StoredToken, *, escrow_no: int | None = None
     ) -> None:
-        self._escrow = escrow or context.imported
+        self._escrow_no, self._imported = escrow_no, context.imported
         self._hashes = RecordHasher(context.secret, token.uid).hashes
 
     def make(self, record: Record, known: Mapping[str, Known]) -> Request:
@@ -153,7 +156,12 @@ class Requests:
         key: str,
     ) -> Request:
         """Return the request of checked words: `make` for a million of them."""
-        if (payer[2] is not None or payee[2] is not None) and not self._escrow:
-            raise HoldError("an escrow account moves by holds alone", hint="capture or release")
+        if (payer[2] is not None or payee[2] is not None) and not self._imported:
+            for side in (payer, payee):
+                if side.escrow_of is not None and side.number != self._escrow_no:
+                    raise HoldError(
+                        "an escrow account moves by its holder's holds alone",
+                        hint="hold, capture or release",
+                    )
         nonce, ref, entry_id = self._hashes(payer[1], payee[1], value, key, texts)
         return Request(payer[0], payee[0], value, timestamp, *texts, key, nonce, ref, entry_id)
