@@ -98,6 +98,16 @@ def test_the_cut_over(ledger: Ledger, url: str) -> None:
         assert 1 == int(rpc.call("eth_call", [call, "latest"]), 16)
 
 
+def test_the_price_of_the_cut_over_is_bounded(ledger: Ledger, url: str) -> None:
+    """It offers no more than `gas_price_max` for a unit of gas."""
+    bring_over(ledger, url)
+    done = finalize(ledger, url, admin=books.operator(), gas_price_max=10**9, take_over=True)
+    assert done.tx_hash is not None
+    with Rpc(url) as rpc:
+        sent = rpc.call("eth_getTransactionByHash", [hex_data(done.tx_hash)])
+    assert 10**9 == int(sent["maxFeePerGas"], 16)
+
+
 def test_closed_books_refuse_entries_and_say_what_to_call(
     ledger: Ledger, url: str, tmp_path: Path
 ) -> None:

@@ -15,10 +15,11 @@ from tests import books
 from token_ledger.chain import contracts
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.chain.state import get_code
+from token_ledger.compose import compose
 from token_ledger.core.address import DEPLOYMENT_PROXY, create2, to_checksum
 from token_ledger.core.hashing import keccak
 from token_ledger.core.strict import decode
-from token_ledger.errors import ForeignContractError
+from token_ledger.errors import ForeignContractError, NotReadyError
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger
 from token_ledger.migrate import migrate
@@ -139,5 +140,9 @@ def test_foreign_code_is_refused_unless_it_is_named(
     allowed = [keccak(code)]
     assert reconcile(ledger, fresh_anvil, allow_code=allowed).clean
     assert 0 == migrate(ledger, fresh_anvil, allow_code=allowed).batches
+    with pytest.raises(ForeignContractError, match="not that of any token contract of ours"):
+        compose(ledger, fresh_anvil)
+    with pytest.raises(NotReadyError, match="lacks nothing"):
+        compose(ledger, fresh_anvil, allow_code=allowed)
     with pytest.raises(ForeignContractError):
         migrate(ledger, fresh_anvil, allow_code=[b"\1" * 32])

@@ -59,10 +59,12 @@ def anchor(
     rpc_url: str,
     *,
     gas_signer: GasPayer | None = None,
+    gas_price_max: int | None = None,
     progress: Progress = no_progress,
 ) -> AnchorResult:
     """Create the token's registry if it is missing, and submit the headers that it lacks.
 
+    `gas_price_max`: the most to offer for a unit of gas, in wei.
     Raises UnknownBatchError while nothing is sealed, SigningKeyError where the last header is not
     signed by the registry's sealer, ForeignContractError for a registry with another history.
     """
@@ -77,7 +79,8 @@ def anchor(
     address = created_at(token, init_code)
     with Rpc(rpc_url) as rpc:
         chain_id = rpc.quantity("eth_chainId")
-        sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain_id)
+        payer = gas_signer or node_account(rpc)
+        sender = Courier(rpc, payer, chain_id=chain_id, fee_max_wei=gas_price_max)
         sender.settle()
         made = create(sender, token, init_code, name=REGISTRY)
         gas = 0 if made is None else made.gas_used

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from token_ledger.chain import vaults
+from token_ledger.chain.courier import Courier
 from token_ledger.chain.identity import read_identity
 from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
-from token_ledger.chain.sender import Sender, node_account
+from token_ledger.chain.sender import node_account
 from token_ledger.chain.signer import GasPayer, Signer
 from token_ledger.chain.state import get_code
 from token_ledger.core.address import VAULT_FACTORY, derive_vault, to_checksum, vault_salt
@@ -112,12 +113,14 @@ def claim(
     signature: bytes | None = None,
     expiry: int | None = None,
     gas_signer: GasPayer | None = None,
+    gas_price_max: int | None = None,
 ) -> ClaimResult:
     """Hand the vault of an account to `owner`, and return once the chain says so.
 
     `operator` signs; or `signature` was made elsewhere (a Safe's, by ERC-1271) over the claim with
     this very `expiry`. The factory is deployed if it is missing. `gas_signer` pays; by default the
-    node's own first account. Raises ClaimError as `prepare` does, for a vault that is somebody
+    node's own first account, and at most `gas_price_max` wei for a unit of gas.
+    Raises ClaimError as `prepare` does, for a vault that is somebody
     else's already and for a signature that the factory refuses; SigningKeyError, RevertedError.
     """
     with Rpc(rpc_url) as rpc:
@@ -132,7 +135,8 @@ def claim(
         )
         if is_owned(rpc, wanted):
             return ClaimResult(wanted, None, factory_deployed=False, gas_used=0)
-        sender = Sender(rpc, gas_signer or node_account(rpc), chain_id=wanted.chain_id)
+        payer = gas_signer or node_account(rpc)
+        sender = Courier(rpc, payer, chain_id=wanted.chain_id, fee_max_wei=gas_price_max)
         deployed = vaults.deploy_factory(sender)
         data = vaults.claim_calldata(wanted, signed)
         revert = vaults.revert_of(

@@ -7,7 +7,7 @@ become on the chain, the next `migrate` finds there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts, creation
@@ -21,6 +21,7 @@ from token_ledger.chain.state import ContractState, check_token_contract, get_co
 from token_ledger.chain.vaults import CLAIM_SELECTOR, FACTORY_CONTRACT
 from token_ledger.core import forecast
 from token_ledger.core.address import DEPLOYMENT_PROXY, VAULT_FACTORY, to_checksum
+from token_ledger.core.counting import counted
 from token_ledger.core.forecast import GasPrice
 from token_ledger.core.hashing import keccak
 from token_ledger.core.outbox import (
@@ -67,13 +68,19 @@ class Composition:
 
 
 def compose(
-    ledger: Ledger, rpc_url: str, *, finalize: bool = False, part_rows: int | None = None
+    ledger: Ledger,
+    rpc_url: str,
+    *,
+    finalize: bool = False,
+    part_rows: int | None = None,
+    allow_code: Collection[bytes] = (),
 ) -> Composition:
     """Return the calls that bring the contract to the ledger's head, or only `finalize`.
 
     With `finalize` the cut-over's checks are `token_ledger.finalize`'s to have made. `part_rows`:
     batches of more rows go in parts of so many, which must be asked for where the first of them
-    does not fit a transaction. Raises as `migrate` does: UnknownBatchError, SigningKeyError,
+    does not fit a transaction. `allow_code`: keccaks of other code that may stand there.
+    Raises as `migrate` does: UnknownBatchError, SigningKeyError,
     CanonicalChainError, ForeignContractError; NotReadyError where there is nothing to do.
     """
     token = ledger.token
@@ -91,7 +98,11 @@ def compose(
             state = None
             if get_code(rpc, address):
                 check_token_contract(
-                    rpc, address, token, known_code_hash=known.code_hash if known else None
+                    rpc,
+                    address,
+                    token,
+                    known_code_hash=known.code_hash if known else None,
+                    allow_code=allow_code,
                 )
                 state = read_state(rpc, address)
             if finalize:
@@ -175,7 +186,7 @@ class _Replays:
         header, done = batch.header, self.done
         self.done = 0
         if self._part_rows is None or header.count - done <= self._part_rows:
-            what = f"replay batch {header.number}, {header.count} entries"
+            what = f"replay batch {header.number}, {counted(header.count, 'entry')}"
             data = contracts.replay_calldata(batch)
             if on_chain and not self._asked:
                 self._ask(batch, data)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
+from token_ledger.chain.courier import Courier
 from token_ledger.chain.finality import final_number
 from token_ledger.chain.rpc import Rpc, hex_data
-from token_ledger.chain.sender import Sender
 from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, read_state
 from token_ledger.chain.vaults import revert_of
@@ -70,13 +70,17 @@ def finalize(
     rpc_url: str,
     *,
     admin: Signer | None = None,
+    gas_price_max: int | None = None,
+    take_over: bool = False,
     progress: Progress = no_progress,
 ) -> FinalizeResult:
     """Close the books and the contract's replay for ever, and open its transfers.
 
     `admin` is the contract's admin, the ledger's operator, and pays the gas. Without it only the
     checks are made and the books closed: the call is then somebody else's to send (a Safe), and
-    running this again records it. Raises NotReadyError for open holds and for whatever is not
+    running this again records it. `gas_price_max`: the most to offer for a unit of gas, in wei.
+    `take_over`: replace what the admin has on its way unmined.
+    Raises NotReadyError for open holds and for whatever is not
     sealed, replayed, final or clean, SigningKeyError for a key that is not the admin's,
     RevertedError.
     """
@@ -93,7 +97,14 @@ def finalize(
                 _try(rpc, contract, admin)
             _close(ledger, rpc, contract)
             if admin is not None:
-                tx_hash = _send(rpc, contract, admin, chain.chain_id)
+                sender = Courier(
+                    rpc,
+                    admin,
+                    chain_id=chain.chain_id,
+                    fee_max_wei=gas_price_max,
+                    take_over=take_over,
+                )
+                tx_hash = _send(sender, contract)
             state = read_state(rpc, contract.address)
         return _settle(ledger, rpc, contract, state, tx_hash)
 
@@ -188,10 +199,9 @@ def _close(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
         )
 
 
-def _send(rpc: Rpc, contract: StoredContract, admin: Signer, chain_id: int) -> bytes:
-    sender = Sender(rpc, admin, chain_id=chain_id)
+def _send(sender: Courier, contract: StoredContract) -> bytes:
     receipt = sender.send_and_wait(contract.address, FINALIZE_CALL, gas=FINALIZE_GAS_MAX)
-    if not receipt.succeeded and not read_state(rpc, contract.address).finalized:
+    if not receipt.succeeded and not read_state(sender.rpc, contract.address).finalized:
         raise RevertedError(
             f"finalize failed in transaction 0x{receipt.tx_hash.hex()}",
             hint="the books stay closed: run it again, or `migrate --reopen` to go on posting",

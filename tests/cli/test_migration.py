@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -43,12 +44,66 @@ def test_a_plan_is_told_before_anything_is_sent(book, fresh_anvil: str) -> None:
         ("--gas-price", "1"),
         ("--plan", "--gas-price", "cheap"),
         ("--finalize",),
+        ("--unsent",),
+        ("--unsent", "--plan"),
+        ("--plan", "--safe-json", "out"),
+        ("--plan", "--unsigned", "out", "--payer", "0x" + "11" * 20),
+        ("--plan", "--max-gas-price", "abc"),
+        ("--plan", "--part-rows", "3"),
+        ("--plan", "--take-over"),
+        ("--plan", "--record", "out"),
+        ("--plan", "--allow-code", "0x" + "11" * 32),
+        ("--reopen", "--safe-json", "out"),
+        ("--reopen", "--keystore", "out"),
+        ("--safe-json", "out", "--record", "out"),
+        ("--safe-json", "out", "--take-over"),
+        ("--safe-json", "out", "--max-gas-price", "1"),
+        ("--safe-json", "out", "--from", "x"),
+        ("--finalize", "--part-rows", "3"),
+        ("--finalize", "--record", "out"),
+        ("--finalize", "--max-gas-price", "abc"),
+        ("--finalize", "--unsent", "--take-over"),
+        ("--keystore", "out"),
     ],
 )
 def test_options_that_do_not_go_together(book, words: tuple[str, ...]) -> None:
-    """Contradictions, a price that is none, and a cut-over without a node are wrong usage."""
-    ended = book("migrate", *words, "--json")
+    """A contradiction, an option that the mode ignores, a price that is none: wrong usage.
+
+    Nothing is asked of a node and no file is written.
+    """
+    node = () if words == ("--finalize",) else ("--rpc", "http://127.0.0.1:9")
+    ended = book("migrate", *words, *node, "--json")
     assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("claim", "proof.json", "--contract", "0x" + "11" * 20),
+        ("sweep", "--contract", "0x" + "11" * 20),
+        ("publish", "--deadline", "1"),
+    ],
+)
+def test_a_price_that_would_be_ignored_is_refused(book, command: tuple[str, ...]) -> None:
+    """A snapshot's commands bound the price of what they write, and say so before they send."""
+    ended = book("snapshot", *command, "--max-gas-price", "1", "--json")
+    assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert "--max-gas-price goes with --unsigned" in ended.error["message"]
+
+
+def test_an_anchors_price_is_bounded(book, fresh_anvil: str) -> None:
+    """`anchor --max-gas-price` offers no more than it for any of its transactions."""
+    book("seal", "--sign")
+    ended = book("anchor", "--rpc", fresh_anvil, "--max-gas-price", "1", "--json")
+    assert 0 == ended.status, ended.err
+    with Rpc(fresh_anvil) as rpc:
+        sent = [
+            transaction
+            for number in range(1, rpc.quantity("eth_blockNumber") + 1)
+            for transaction in rpc.call("eth_getBlockByNumber", [hex(number), True])["transactions"]
+        ]
+    assert {10**9} == {int(transaction["maxFeePerGas"], 16) for transaction in sent}
 
 
 def test_the_cut_over_through_the_command(book, final_node: str) -> None:

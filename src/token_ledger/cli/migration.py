@@ -32,6 +32,24 @@ if TYPE_CHECKING:
     from token_ledger.plan import Plan
 
 
+_MODES: dict[frozenset[str], frozenset[str]] = {
+    frozenset(mode.split()): frozenset(takes.split())
+    for mode, takes in (
+        ("", "export_dir max_gas_price take_over allow_code part_rows record"),
+        ("wants_plan", "gas_prices"),
+        ("reopen", ""),
+        ("safe_json", "part_rows allow_code"),
+        ("unsigned", "payer nonce max_gas_price part_rows allow_code"),
+        ("wants_finalize", "max_gas_price take_over keystore password_file"),
+        ("wants_finalize unsent", ""),
+        ("wants_finalize safe_json", ""),
+        ("wants_finalize unsigned", "payer nonce max_gas_price"),
+    )
+}
+"""What makes a mode of `migrate`, and the options that it takes; --rpc goes with all of them."""
+_MODE_NAMES = frozenset().union(*_MODES)
+
+
 @click.command(
     cls=LedgerCommand,
     epilog=f"Gas is paid by the key in {GAS_KEY}, or by the node's own first account (Anvil); "
@@ -132,14 +150,9 @@ def migrate(
 
     --safe-json and --unsigned write the transactions instead of sending them (docs/signing.md).
     """
-    to_file = Outgoing(safe_json, unsigned, payer, nonce, max_gas_price, part_rows)
-    to_file.check()
-    if wants_plan + wants_finalize + reopen > 1 or (
-        export_dir and (wants_finalize or reopen or to_file.wanted)
-    ):
-        raise UsageError("--plan, --finalize, --reopen, --from do not go together, nor with files")
-    if gas_prices and not wants_plan:
-        raise UsageError("--gas-price goes with --plan", hint="--max-gas-price bounds what is paid")
+    _check_mode(click.get_current_context())
+    to_file = Outgoing(safe_json, unsigned, payer, nonce, max_gas_price, part_rows, allow_code)
+    to_file.check(bounds_sending=True)
     if wants_plan:
         return _plan(app, rpc_url, gas_prices)
     url = need_rpc(rpc_url)
@@ -149,7 +162,7 @@ def migrate(
         admin = None
         if not (unsent or to_file.wanted):
             admin = open_sealer(app, keystore, password_file)
-        return _finalize(app, url, admin, to_file)
+        return _finalize(app, url, admin, to_file, take_over=take_over)
     if to_file.wanted:
         return to_file.write_from(
             app, url, lambda ledger: to_file.migration(ledger, url, finalize=False)
@@ -164,6 +177,30 @@ def migrate(
         allow_code=allow_code,
         part_rows=part_rows,
     )
+
+
+def _check_mode(context: click.Context) -> None:
+    """Raise UsageError for options that contradict each other or that their mode ignores."""
+    names = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None and parameter.name != "rpc_url"
+    }
+    given = {name for name in names if context.params.get(name) not in (None, False, ())}
+    mode = frozenset(given & _MODE_NAMES)
+    told = " ".join(sorted(names[name] for name in mode)) or "a migrate that sends"
+    if mode not in _MODES:
+        raise UsageError(
+            f"no migration is asked for by {told}",
+            hint="--plan, --reopen, --safe-json and --unsigned exclude each other; "
+            "--unsent goes with --finalize alone",
+        )
+    ignored = sorted(names[name] for name in given - mode - _MODES[mode])
+    if ignored:
+        takes = ", ".join(sorted(names[name] for name in _MODES[mode])) or "nothing else"
+        raise UsageError(
+            f"{', '.join(ignored)} has no meaning for {told}", hint=f"it takes {takes}"
+        )
 
 
 def _replay(app: App, url: str, record: Path | None, **words: Any) -> int:
@@ -269,11 +306,20 @@ def _show_plan(screen: Screen, made: Plan) -> None:
         )
 
 
-def _finalize(app: App, url: str, admin: Signer | None, to_file: Outgoing) -> int:
+def _finalize(
+    app: App, url: str, admin: Signer | None, to_file: Outgoing, *, take_over: bool
+) -> int:
     from token_ledger.finalize import finalize
 
     with app.open_ledger() as ledger, ProgressReport() as progress:
-        done = finalize(ledger, url, admin=admin, progress=progress)
+        done = finalize(
+            ledger,
+            url,
+            admin=admin,
+            gas_price_max=to_file.fee_max_wei,
+            take_over=take_over,
+            progress=progress,
+        )
     if not done.finalized and to_file.wanted:
         return to_file.write_from(
             app, url, lambda ledger: to_file.migration(ledger, url, finalize=True)

@@ -51,6 +51,7 @@ class Outgoing:
     nonce: int | None
     max_gas_price: str | None
     part_rows: int | None = None
+    allow_code: tuple[bytes, ...] = ()
 
     @property
     def wanted(self) -> bool:
@@ -62,8 +63,11 @@ class Outgoing:
         """The most to offer for a unit of gas, in wei."""
         return None if self.max_gas_price is None else parse_gas_price(self.max_gas_price).wei
 
-    def check(self, unsigned: str = "--unsigned") -> None:
-        """Raise UsageError for options that do not go together."""
+    def check(self, unsigned: str = "--unsigned", *, bounds_sending: bool = False) -> None:
+        """Raise UsageError for options that do not go together, and for a price that is none.
+
+        `bounds_sending`: the command keeps to --max-gas-price also when it sends by itself.
+        """
         if self.safe_json is not None and self.unsigned is not None:
             raise UsageError(f"--safe-json and {unsigned} do not go together", hint="take one")
         if (self.unsigned is None) != (self.payer is None):
@@ -72,12 +76,22 @@ class Outgoing:
             )
         if self.nonce is not None and (self.unsigned is None or self.nonce < 0):
             raise UsageError(f"--nonce goes with {unsigned}, and is not negative")
+        sends = bounds_sending and self.safe_json is None
+        if self.fee_max_wei is not None and self.unsigned is None and not sends:
+            raise UsageError(
+                f"--max-gas-price goes with {unsigned}{' or with sending' * bounds_sending}",
+                hint="who executes a Safe's file offers the price"
+                if self.safe_json is not None
+                else "write the transaction to a file and sign it with `sign-offline`",
+            )
 
     def migration(self, ledger: Ledger, url: str, *, finalize: bool) -> Composition:
         """Return what `migrate` would send."""
         from token_ledger.compose import compose
 
-        return compose(ledger, url, finalize=finalize, part_rows=self.part_rows)
+        return compose(
+            ledger, url, finalize=finalize, part_rows=self.part_rows, allow_code=self.allow_code
+        )
 
     def write_from(self, app: App, url: str, make: Callable[[Ledger], Composition]) -> int:
         """Write what `make` says of the ledger, for its operator's Safe where it is one."""
@@ -155,11 +169,12 @@ def write_record_of(
 
 
 def outgoing_options(
-    *, unsigned: str = "--unsigned"
+    *, unsigned: str = "--unsigned", bounds_sending: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator: the options that write transactions to a file, as one `to_file`.
 
     `unsigned`: what that option is called where the command has another of its name.
+    `bounds_sending`: --max-gas-price holds also for what the command sends by itself.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -174,18 +189,18 @@ def outgoing_options(
             **words: Any,
         ) -> Any:
             to_file = Outgoing(safe_json, unsigned_file, payer, nonce, max_gas_price)
-            to_file.check(unsigned)
+            to_file.check(unsigned, bounds_sending=bounds_sending)
             return command(*arguments, to_file=to_file, **words)
 
         made: Callable[..., Any] = run
-        for option in reversed(_outgoing(unsigned)):
+        for option in reversed(_outgoing(unsigned, bounds_sending=bounds_sending)):
             made = option(made)
         return made
 
     return decorate
 
 
-def _outgoing(unsigned: str) -> list[Callable[[Any], Any]]:
+def _outgoing(unsigned: str, *, bounds_sending: bool) -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--safe-json",
@@ -205,7 +220,11 @@ def _outgoing(unsigned: str) -> list[Callable[[Any], Any]]:
         ),
         click.option("--nonce", type=int, metavar="N", help=f"The first nonce of {unsigned}."),
         click.option(
-            "--max-gas-price", metavar="GWEI", help=f"With {unsigned}: the most for a unit of gas."
+            "--max-gas-price",
+            metavar="GWEI",
+            help="Never offer more for a unit of gas."
+            if bounds_sending
+            else f"With {unsigned}: the most for a unit of gas.",
         ),
     ]
 

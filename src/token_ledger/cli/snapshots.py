@@ -242,7 +242,7 @@ def _tell(app: App, done: SnapshotResult, what: str) -> int:
 @click.command(cls=LedgerCommand, epilog=_EPILOG)
 @rpc_option
 @record_option
-@outgoing_options()
+@outgoing_options(bounds_sending=True)
 @pass_app
 def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Outgoing) -> int:
     """Put the headers of sealed batches into a registry on a chain: tamper evidence, no coin.
@@ -258,7 +258,9 @@ def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Ou
         return to_file.write_from(app, url, lambda ledger: compose_anchor(ledger, url))
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
-        done = run_anchor(ledger, url, gas_signer=payer, progress=progress)
+        done = run_anchor(
+            ledger, url, gas_signer=payer, gas_price_max=to_file.fee_max_wei, progress=progress
+        )
         write_record_of(app, ledger, url, record, chain_id=done.chain_id, contract="HeaderRegistry")
     app.answer(
         done.to_json(),

@@ -56,7 +56,7 @@ from token_ledger.errors import UsageError
     help="A signature made elsewhere, as 0x-hex; a Safe's counts by ERC-1271. Needs --expiry.",
 )
 @click.option("--expiry", type=int, metavar="SECONDS", help="Until when it counts, since 1970.")
-@outgoing_options(unsigned="--unsigned-tx")
+@outgoing_options(unsigned="--unsigned-tx", bounds_sending=True)
 @keystore_options
 @pass_app
 def claim(
@@ -104,7 +104,14 @@ def claim(
             app, url, lambda ledger: compose_vault_claim(ledger, url, account_id, **words)
         )
     with app.open_ledger() as ledger:
-        done = run_claim(ledger, url, account_id, gas_signer=open_gas_payer(), **words)
+        done = run_claim(
+            ledger,
+            url,
+            account_id,
+            gas_signer=open_gas_payer(),
+            gas_price_max=to_file.fee_max_wei,
+            **words,
+        )
     made = "just now" if done.tx_hash is not None else "already"
     app.answer(
         done.to_json(),
