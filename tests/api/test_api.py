@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.api.conftest import Api
 
-from token_ledger.api.guard import JsonLines, Limits, Rates
+from token_ledger.api.guard import CALLERS_MAX, JsonLines, Limits, Rates
 from token_ledger.core.files import read_proof
 from token_ledger.core.verification import verify_proof
 from token_ledger.errors import UsageError
@@ -237,8 +237,10 @@ def test_public_reading_and_limits(public: Api) -> None:
     )
     chunked = public.call("POST", "/api/token/transfer", data=pieces)
     assert 413 == chunked.status_code
+    assert 200 == public.get("/api/token/supply").status_code  # from now on a known key
     statuses = [public.get("/api/token/supply", scope=None).status_code for _ in range(12)]
     assert 429 == statuses[-1]
+    assert 429 == public.get("/api/token/supply", scope="made-up").status_code
     assert 200 == public.get("/api/token/supply").status_code
 
 
@@ -250,6 +252,27 @@ def test_rates_refill() -> None:
     assert 0 == rates.spend("b")
     moment = 0.5
     assert 0 == rates.spend("a")
+
+
+def test_many_callers_refill_nobody() -> None:
+    """Of too many callers, the one who asked least lately is forgotten, not everybody."""
+    rates = Rates(Limits(requests_per_s=1, burst=1), clock=lambda: 0.0)
+    assert 0 == rates.spend("first")
+    for number in range(CALLERS_MAX - 1):
+        rates.spend(str(number))
+    assert 1 == rates.spend("first")
+    rates.spend("another")
+    assert [1, 0] == [rates.spend("first"), rates.spend("0")]
+
+
+def test_a_key_that_is_known_has_its_own_bucket() -> None:
+    """What is not known to be a key takes from its address; a key that is withdrawn does again."""
+    rates = Rates(Limits())
+    assert "address h" == rates.caller("key", "h") == rates.caller(None, "h")
+    rates.note("key", "k1")
+    assert ["k1", "address h"] == [rates.caller("key", "h"), rates.caller("other", "h")]
+    rates.note("key", None)
+    assert "address h" == rates.caller("key", "h")
 
 
 def test_health_metrics_and_log(api: Api) -> None:

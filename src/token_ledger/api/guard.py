@@ -6,6 +6,7 @@ query, so no personal data.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
@@ -29,6 +30,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGI = Callable[[Message, Receive, Send], Awaitable[None]]
 
+CALLERS_MAX = 10_000
 _bearer = HTTPBearer(auto_error=False, description="A key made by `token-ledger key create`.")
 
 
@@ -48,24 +50,46 @@ class Limits:
 
 @dataclass(slots=True)
 class Rates:
-    """A bucket of tokens for each caller."""
+    """A bucket of tokens for each caller, of those who asked last."""
 
     limits: Limits
     clock: Callable[[], float] = time.monotonic
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _key_ids: dict[bytes, str] = field(default_factory=dict)
+
+    def caller(self, offered: str | None, host: str) -> str:
+        """Return whose bucket a request takes from: a key's that is known to be one, or a host's.
+
+        So that made-up keys are as many as a host has requests, and each is looked up once at most.
+        """
+        known = None if offered is None else self._key_ids.get(_digest(offered))
+        return f"address {host}" if known is None else known
+
+    def note(self, offered: str, key_id: str | None) -> None:
+        """Remember what was found to be a key, and forget what no longer is."""
+        if key_id is None:
+            self._key_ids.pop(_digest(offered), None)
+            return
+        if len(self._key_ids) >= CALLERS_MAX:
+            del self._key_ids[next(iter(self._key_ids))]
+        self._key_ids[_digest(offered)] = key_id
 
     def spend(self, caller: str) -> float:
         """Take one request; return 0, or the seconds after which there will be one."""
         now = self.clock()
-        if len(self._buckets) > 10_000:
-            self._buckets.clear()
-        left, at = self._buckets.get(caller, (float(self.limits.burst), now))
+        left, at = self._buckets.pop(caller, (float(self.limits.burst), now))
+        if len(self._buckets) >= CALLERS_MAX:
+            del self._buckets[next(iter(self._buckets))]  # who has not asked for the longest time
         left = min(float(self.limits.burst), left + (now - at) * self.limits.requests_per_s)
         if left < 1:
             self._buckets[caller] = (left, now)
             return (1 - left) / self.limits.requests_per_s
         self._buckets[caller] = (left - 1, now)
         return 0.0
+
+
+def _digest(offered: str) -> bytes:
+    return hashlib.sha256(offered.encode("utf-8", "surrogateescape")).digest()
 
 
 class Counts:
@@ -175,17 +199,17 @@ def need(scope: str) -> Any:
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
     ) -> None:
         state = request.app.state
-        key = None
-        if credentials is not None:
-            offered = credentials.credentials
+        key, offered = None, None if credentials is None else credentials.credentials
+        host = request.client.host if request.client else ""
+        caller = state.rates.caller(offered, host)
+        _spend(state.rates, caller)  # before the database is asked
+        if offered is not None:
             key = await state.ledger.call(lambda ledger: _find(ledger, offered))
+            state.rates.note(offered, None if key is None else key.key_id)
         if key is not None:
             request.state.key_id = key.key_id
-        host = request.client.host if request.client else ""
-        wait = state.rates.spend(f"address {host}" if key is None else key.key_id)
-        if wait:
-            retry = {"Retry-After": str(int(wait) + 1)}
-            raise Refusal(429, "too_many_requests", "slow down", headers=retry)
+            if caller != key.key_id:
+                _spend(state.rates, key.key_id)
         if credentials is None and scope == "read" and state.public_read:
             return
         if key is None:
@@ -195,6 +219,13 @@ def need(scope: str) -> Any:
         request.state.key = key
 
     return Depends(check)
+
+
+def _spend(rates: Rates, caller: str) -> None:
+    """Take one request, or raise the refusal of a caller who has none left."""
+    if wait := rates.spend(caller):
+        retry = {"Retry-After": str(int(wait) + 1)}
+        raise Refusal(429, "too_many_requests", "slow down", headers=retry)
 
 
 def require(key: api_keys.ApiKey, scope: str) -> None:
