@@ -68,6 +68,26 @@ def test_everybody_is_endowed_once(ledger: Ledger) -> None:
     assert 1000 * ONE == ledger.get_balance("agent-1")
 
 
+def test_a_taken_key_hides_nobody_from_seeding(ledger: Ledger) -> None:
+    """Who took the key of another's endowment keeps nobody else from theirs, and is named."""
+    for name in ("zed", "zoe"):
+        ledger.create_account(name)
+    taken = ledger.transfer("alice", "bob", 1, reason="x", idempotency_key="endow:zed")
+    for _ in range(2):
+        with pytest.raises(
+            KeyConflictError, match=f"0x{taken.id.hex()}, which does not endow 'zed'"
+        ):
+            ledger.seed_accounts(10)
+        assert (0, 10 * ONE) == (ledger.get_balance("zed"), ledger.get_balance("zoe"))
+    with pytest.raises(KeyConflictError):
+        ledger.create_account("zed", initial_balance=10, exist_ok=True)
+    ledger.mint("alice", 1, reason="x", idempotency_key="endow:zoe2")
+    ledger.create_account("zoe2")
+    with pytest.raises(KeyConflictError, match="'zed'"):
+        ledger.seed_accounts(10)
+    assert 0 == ledger.get_balance("zoe2")
+
+
 def test_history_by_limit_and_offset(ledger: Ledger) -> None:
     """Every slice of the history is that slice of all of it, the newest first."""
     for number in range(9):

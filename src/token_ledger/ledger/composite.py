@@ -23,7 +23,6 @@ from token_ledger.ledger.balances import NOTHING, Waived
 from token_ledger.ledger.posted import Posted, to_posted
 from token_ledger.ledger.posting import Poster
 from token_ledger.ledger.requests import PostingContext, Requests, check_record, fresh_key
-from token_ledger.ledger.stores import open_store
 from token_ledger.ledger.tokens import StoredToken
 
 
@@ -119,12 +118,42 @@ def post_inside(
     return to_posted(desk.token, record, request, outcome)
 
 
-def unposted(desk: Desk, records: Sequence[Record]) -> list[Record]:
-    """Return those of the records, each with a key, whose key no entry has yet."""
-    secret = desk.context.secret
+def unposted(desk: Desk, records: Sequence[Record]) -> tuple[list[Record], list[KeyConflictError]]:
+    """Return those of the records, each with a key, whose key no entry has yet.
+
+    And what stands in the way of those whose key an entry between other accounts has: they are
+    not posted, and must not pass for it.
+    """
+    secret, entry = desk.context.secret, schema.token_ledger.c
     nonces = [entry_nonce(secret, record.idempotency_key or "") for record in records]
-    known = {row[0] for row in open_store(desk.connection, desk.token.token_no).find(nonces)}
-    return [r for r, nonce in zip(records, nonces, strict=True) if nonce not in known]
+    known = accounts.resolve(desk.connection, {r.to_account for r in records} | {SYSTEM})
+    prior = {
+        bytes(row.nonce): row
+        for row in desk.connection.execute(
+            select(entry.nonce, entry.id, entry.from_account, entry.to_account).where(
+                entry.token_no == desk.token.token_no, entry.nonce.in_(nonces)
+            )
+        )
+    }
+    fresh, taken = [], []
+    for record, nonce in zip(records, nonces, strict=True):
+        row = prior.get(nonce)
+        if row is None:
+            fresh.append(record)
+        elif (row.from_account, row.to_account) != (
+            known[record.from_account].number,
+            known[record.to_account].number,
+        ):
+            taken.append(_taken(record, bytes(row.id)))
+    return fresh, taken
+
+
+def _taken(record: Record, entry_id: bytes) -> KeyConflictError:
+    return KeyConflictError(
+        f"the key {(record.idempotency_key or '')[:100]!r} belongs to entry 0x{entry_id.hex()}, "
+        f"which does not endow {record.to_account[:100]!r}",
+        hint="endow that account by a mint under a key of its own; nobody else went without",
+    )
 
 
 def prior_posted(desk: Desk, entry_no: int, key: str) -> Posted:

@@ -21,7 +21,7 @@ from token_ledger.core.parse import (
     parse_timestamp,
 )
 from token_ledger.core.types import SYSTEM, Record, Texts
-from token_ledger.errors import TokenLedgerError, UsageError
+from token_ledger.errors import KeyConflictError, TokenLedgerError, UsageError
 from token_ledger.ledger import accounts, posting
 from token_ledger.ledger.composite import Desk, unposted
 from token_ledger.ledger.posted import Posted
@@ -193,13 +193,16 @@ class Verbs(ABC):
 
         Each gets `amount` (human units) under the key `endow:ID`, which is also the key of
         `create_account(initial_balance=…)`: nobody is endowed twice, by whichever way and whatever
-        the amount was. In transactions of 500 accounts: interrupted, it is run again.
+        the amount was. In transactions of 500 accounts: interrupted, it is run again. Raises
+        KeyConflictError, once all others are endowed, where an entry that is no endowment of the
+        account bears its key.
         """
         token = self.token
         value = parse_amount(amount, decimals=token.decimals)
         seeded, cursor = 0, "0"
+        conflict: KeyConflictError | None = None
 
-        def work(connection: Connection) -> tuple[int, str | None]:
+        def work(connection: Connection) -> tuple[int, list[KeyConflictError], str | None]:
             page, following = accounts.list_accounts(
                 connection, token, limit=_SEED_RUN, cursor=cursor
             )
@@ -208,12 +211,16 @@ class Verbs(ABC):
                 for a in page
                 if not a.escrow and a.closed_at is None
             ]
-            fresh = unposted(Desk(connection, self.context, token), records)
-            return len(posting.post(connection, self.context, token, fresh)), following
+            fresh, taken = unposted(Desk(connection, self.context, token), records)
+            return len(posting.post(connection, self.context, token, fresh)), taken, following
 
         while True:
-            count, following = self.run(work)
+            count, taken, following = self.run(work)
             seeded += count
+            conflict = conflict or next(iter(taken), None)
             if following is None:
-                return seeded
+                break
             cursor = following
+        if conflict is not None:
+            raise conflict
+        return seeded
