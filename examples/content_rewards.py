@@ -4,22 +4,24 @@
 
 What an action earns is a rule in the ledger, set when the service starts; each award remembers
 the rule's version, makes the author's account when it is missing and returns the new balance. Its
-key is made of what happened, so a request that is sent twice awards once.
+key is made of what happened, so a request that is sent twice awards once. A gift is nothing that
+happens once by itself: its request bears the key, in the header `Idempotency-Key`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
 
 from token_ledger import AsyncLedger
 from token_ledger.core.parse import format_amount
-from token_ledger.errors import RuleError, UnknownRuleError
+from token_ledger.errors import InputError, RuleError, UnknownRuleError
 
 EARNS = {"publish": "1", "cite": "0.5", "remix": "0.25"}
 
@@ -54,11 +56,19 @@ def create_app() -> FastAPI:
     app = FastAPI(lifespan=lifespan)
 
     @app.post("/gifts")
-    async def give(request: Request, gift: Gift) -> dict[str, Any]:
+    async def give(
+        request: Request, gift: Gift, key: Annotated[str, Header(alias="Idempotency-Key")]
+    ) -> dict[str, Any]:
         coins: AsyncLedger = request.app.state.coins
         try:
-            posted = await coins.transfer(gift.sender, gift.receiver, gift.amount, reason="gift")
-        except RuleError as error:
+            posted = await coins.transfer(
+                gift.sender,
+                gift.receiver,
+                gift.amount,
+                reason="gift",
+                idempotency_key=json.dumps(["gift", key]),
+            )
+        except (InputError, RuleError) as error:
             raise HTTPException(422, str(error)) from None
         return {"from": gift.sender, "to": gift.receiver, "amount": posted.amount, "reason": "gift"}
 
@@ -70,10 +80,13 @@ def create_app() -> FastAPI:
                 body.user,
                 action,
                 reference=("work", body.work),
-                idempotency_key=f"{action}:{body.work}:{body.user}",
+                # JSON keeps the parts apart, whatever characters they hold.
+                idempotency_key=json.dumps([action, body.work, body.user]),
             )
         except UnknownRuleError:
             raise HTTPException(404, "no such action") from None
+        except (InputError, RuleError) as error:
+            raise HTTPException(422, str(error)) from None
         balance = format_amount(posted.balance_after_to or 0, decimals=posted.decimals)
         return {"balance": balance, "repeated": posted.repeated}
 

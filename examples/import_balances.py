@@ -1,4 +1,4 @@
-"""Bring an existing table of balances into the ledger: one endowment an account, once.
+"""Bring an existing table of balances into the ledger: every account, and one endowment each.
 
     python examples/import_balances.py
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 
 from token_ledger import Ledger, TokenTerms
@@ -18,8 +19,8 @@ CHUNK = 1_000
 
 
 def bring_in(ledger: Ledger, old: sqlite3.Connection) -> int:
-    """Endow every account with its old balance; return how many accounts had one."""
-    rows = old.execute("SELECT user_id, balance FROM balances WHERE balance <> '0'").fetchall()
+    """Make every account and endow it with its old balance; return how many accounts there are."""
+    rows = old.execute("SELECT user_id, balance FROM balances").fetchall()
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         for user, _ in part:
@@ -34,6 +35,7 @@ def bring_in(ledger: Ledger, old: sqlite3.Connection) -> int:
                     idempotency_key=f"opening_balance:{user}",
                 )
                 for user, balance in part
+                if Decimal(balance) != 0  # as text a zero has many forms: '0', '0.00000000'
             ]
         )
     return len(rows)
@@ -43,7 +45,8 @@ def main(folder: Path) -> None:
     """Make an old table, bring it in twice, and compare."""
     old = sqlite3.connect(folder / "old.db")
     old.execute("CREATE TABLE balances (user_id INTEGER, balance TEXT)")
-    old.executemany("INSERT INTO balances VALUES (?, ?)", [(1, "12.5"), (2, "0"), (3, "0.01")])
+    balances = [(1, "12.5"), (2, "0"), (3, "0.01"), (4, "0.00000000")]
+    old.executemany("INSERT INTO balances VALUES (?, ?)", balances)
     terms = TokenTerms("OLD", "Old coin", 8)
     with Ledger.create(f"sqlite:///{folder / 'new.db'}", operator=b"\x11" * 20, token=terms) as new:
         for _ in range(2):

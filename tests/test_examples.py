@@ -32,7 +32,7 @@ def _module(project: Path, name: str) -> ModuleType:
     ("name", "said"),
     [
         ("tournament", "registrations paid: 3; balances: [60, 110, 35]\n"),
-        ("import_balances", "accounts: 2; supply: 12.51\n"),
+        ("import_balances", "accounts: 4; supply: 12.51\n"),
     ],
 )
 def test_the_programs_run(name: str, said: str, project: Path, tmp_path: Path) -> None:
@@ -75,8 +75,9 @@ def test_the_service_awards_once(
             time.sleep(0.01)
         url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 
-        def send(path: str, **body: str) -> requests.Response:
-            return requests.post(f"{url}/{path}", json=body, timeout=30)
+        def send(path: str, *, key: str | None = None, **body: str) -> requests.Response:
+            headers = {} if key is None else {"Idempotency-Key": key}
+            return requests.post(f"{url}/{path}", json=body, headers=headers, timeout=30)
 
         balances = [
             send(action, user="ana", work="w1").json()["balance"]
@@ -85,9 +86,22 @@ def test_the_service_awards_once(
         assert ["1", "1", "1.5", "1.75"] == balances
         assert 404 == send("sleep", user="ana", work="w1").status_code
         send("publish", user="ben", work="w2")
-        gift = send("gifts", sender="ana", receiver="ben", amount="0.75").json()
-        assert {"from": "ana", "to": "ben", "amount": "0.75", "reason": "gift"} == gift
-        assert 422 == send("gifts", sender="ana", receiver="ben", amount="5").status_code
+        given = {"sender": "ana", "receiver": "ben", "amount": "0.75"}
+        for _ in range(2):
+            gift = send("gifts", key="g1", **given).json()
+            assert {"from": "ana", "to": "ben", "amount": "0.75", "reason": "gift"} == gift
+        for key, body in (
+            (None, given),  # nobody could send it again safely
+            ("g1", given | {"amount": "0.5"}),
+            ("g2", given | {"amount": "5"}),
+            ("g3", given | {"amount": "much"}),
+        ):
+            assert 422 == send("gifts", key=key, **body).status_code, body
+        assert 422 == send("publish", user="", work="w3").status_code
+        assert not send("cite", user="c", work="a:b").json()["repeated"]
+        assert not send("cite", user="b:c", work="a").json()["repeated"]
+        with Ledger.open(database_url) as coins:
+            assert [100_000_000, 175_000_000] == [coins.get_balance(n) for n in ("ana", "ben")]
     finally:
         server.should_exit = True
         thread.join(30)
