@@ -28,6 +28,7 @@ from typing import IO, BinaryIO, Self, cast
 from token_ledger.core.loadrow import BadRowKeys, ContentKeys, LoadRow, RowParser
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.core.rowfile import LINE_BYTES_MAX, BadRow, Cells, RefusedRows, RowReader
+from token_ledger.core.types import ESCROW_PREFIX
 from token_ledger.errors import (
     InputError,
     KeyConflictError,
@@ -37,7 +38,7 @@ from token_ledger.errors import (
     UsageError,
 )
 from token_ledger.ledger import Connection, Ledger
-from token_ledger.ledger.accounts import ESCROW_PREFIX, Known, create_missing, find_known
+from token_ledger.ledger.accounts import Known, create_missing, find_known
 from token_ledger.ledger.posting import Poster
 from token_ledger.ledger.requests import Request, Requests
 from token_ledger.refused import RefusedFile

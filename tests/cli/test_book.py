@@ -253,13 +253,18 @@ def test_overdrafts(books) -> None:
 def test_holds_are_kept_captured_and_released(books) -> None:
     """Hold, capture and release by id; the list holds what has not ended; expire finds none."""
     held = books("hold", "alice", "9", "--key", "h", "--json").document["id"]
-    assert "4" == books("capture", held, "4", "--to", "bob", "--json").document["amount"]
+    won = books("capture", held, "4", "--to", "bob", "--memo", "won", "--json").document
+    assert "4" == won["amount"]
+    (paid,) = books("statement", "bob", "--json").document["entries"]
+    assert "won" == paid["memo"]
     (listed,) = books("holds", "list", "--json").document["holds"]
     assert ("alice", "5", "4", False) == tuple(
         listed[name] for name in ("account_id", "remaining", "captured", "ended")
     )
     assert 0 == books("holds", "list", "--account", "alice").status
-    assert "5" == books("release", held, "--json").document["amount"]
+    assert "5" == books("release", held, "--memo", "rest", "--json").document["amount"]
+    memos = [e["memo"] for e in books("statement", "alice", "--json").document["entries"]]
+    assert "rest" in memos
     assert books("holds", "show", held, "--json").document["ended"]
     assert 0 == books("holds", "show", held).status
     assert {"expired": 0} == books("holds", "expire", "--json").document

@@ -48,10 +48,12 @@ def test_text_that_cannot_be_stored_is_refused(text: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "account_id", ["a", "user:1", "Zoë", "研究者", "🚀", "a b", "x" * 1000], ids=short
+    "account_id",
+    ["a", "user:1", "Zoë", "研究者", "🚀", "a b", "x" * 1000, "escrow:" + "x" * 1000],
+    ids=short,
 )
 def test_good_account_ids(account_id: str) -> None:
-    """Any printable text of 1 to 1,000 bytes is an account id, unchanged."""
+    """Any printable text of 1 to 1,000 bytes is an account id; an escrow's has its prefix more."""
     assert account_id == parse_account_id(account_id)
 
 
@@ -72,6 +74,7 @@ def test_good_account_ids(account_id: str) -> None:
         "a\0",
         "\ud800",
         "x" * (ACCOUNT_ID_BYTES_MAX + 1),
+        "escrow:" + "x" * (ACCOUNT_ID_BYTES_MAX + 1),
         None,
         1,
     ],

@@ -42,15 +42,21 @@ def test_no_award_to_escrow(ledger: Ledger, create_account: bool, kind: type[Exc
 
 
 def test_no_entry_of_a_hold_is_reversed(ledger: Ledger) -> None:
-    """Neither hold, capture, burn nor release is reversed."""
+    """Neither hold, capture, burn nor release is reversed, and each refusal says what to do."""
     held, other = ledger.hold("alice", 10), ledger.hold("alice", 5)
     paid = ledger.capture(held.id, 4, to="bob")
     burnt = ledger.capture(held.id, 1)
     back = ledger.release(other.id)
     before = figures(ledger)
-    for entry in (held, paid, burnt, back):
-        with pytest.raises(ReversalError, match="one of a hold"):
+    for entry, way_out in (
+        (held, "release the hold"),
+        (paid, "back by a transfer"),
+        (burnt, "mint it to the holder"),
+        (back, "hold it again"),
+    ):
+        with pytest.raises(ReversalError, match="one of a hold") as refused:
             ledger.reverse(entry.id)
+        assert way_out in refused.value.hint
     assert before == figures(ledger)
 
 
@@ -64,3 +70,17 @@ def test_a_hold_within_ones_own_larger_cap(ledger: Ledger) -> None:
     with pytest.raises(BalanceLimitError):
         ledger.mint("carol", 101, reason="x")
     assert 900 * ONE == figures(ledger)["escrow:carol"]
+
+
+@pytest.mark.parametrize("account_id", ["x" * 994, "x" * 1000, "é" * 500])
+def test_ids_of_full_length_hold(ledger: Ledger, account_id: str) -> None:
+    """An account whose id has 1,000 bytes holds, captures and releases, and is listed so."""
+    ledger.create_account(account_id, initial_balance=10)
+    held = ledger.hold(account_id, 6)
+    ledger.capture(held.id, 2, to="bob")
+    ledger.release(held.id)
+    assert ledger.get_account(f"escrow:{account_id}").escrow
+    assert 3 == len(ledger.get_statement(f"escrow:{account_id}").entries)
+    assert 8 * ONE == figures(ledger)[account_id]
+    with pytest.raises(UsageError, match="the ledger's own"):
+        ledger.create_account("escrow:" + "x" * 1000)

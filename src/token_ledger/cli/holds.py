@@ -61,13 +61,24 @@ def hold_command(
 @click.option("--to", metavar="ID", default="system", show_default=True, help="Who is paid.")
 @click.option("--reason", metavar="R", default="capture", show_default=True, help="Why.")
 @click.option("--key", metavar="K", help="Idempotency key; by default fresh.")
+@click.option("--memo", metavar="T", default="", help="Free text.")
 @pass_app
 def capture(
-    app: App, /, *, hold_id: str, amount: str | None, to: str, reason: str, key: str | None
+    app: App,
+    /,
+    *,
+    hold_id: str,
+    amount: str | None,
+    to: str,
+    reason: str,
+    key: str | None,
+    memo: str,
 ) -> None:
     """Pay a held amount, or all that is left of it."""
     with app.open_ledger() as ledger:
-        posted = ledger.capture(hold_id, amount, to=to, reason=reason, idempotency_key=key)
+        posted = ledger.capture(
+            hold_id, amount, to=to, reason=reason, idempotency_key=key, memo=memo
+        )
         answer_posted(app, posted, ledger.token.symbol)
 
 
@@ -75,11 +86,12 @@ def capture(
 @click.argument("hold_id", metavar="HOLD_ID")
 @click.option("--reason", metavar="R", default="release", show_default=True, help="Why.")
 @click.option("--key", metavar="K", help="Idempotency key; by default fresh.")
+@click.option("--memo", metavar="T", default="", help="Free text.")
 @pass_app
-def release(app: App, /, *, hold_id: str, reason: str, key: str | None) -> None:
+def release(app: App, /, *, hold_id: str, reason: str, key: str | None, memo: str) -> None:
     """Give what is left of a hold back to its holder."""
     with app.open_ledger() as ledger:
-        posted = ledger.release(hold_id, reason=reason, idempotency_key=key)
+        posted = ledger.release(hold_id, reason=reason, idempotency_key=key, memo=memo)
         answer_posted(app, posted, ledger.token.symbol)
 
 

@@ -16,7 +16,7 @@ import orjson
 import rfc8785
 
 from token_ledger.core.joiners import without_joiners
-from token_ledger.core.types import SYSTEM, UINT256_MAX
+from token_ledger.core.types import ESCROW_PREFIX, SYSTEM, UINT256_MAX
 from token_ledger.errors import (
     AmountError,
     AmountRangeError,
@@ -146,9 +146,12 @@ def parse_account_id(text: str, *, allow_system: bool = False) -> str:
     """Return an account id: 1 to 1,000 bytes of text, any script, no control characters.
 
     A zero-width joiner or non-joiner counts as text where its neighbours are drawn otherwise
-    without it (`core.joiners`).
+    without it (`core.joiners`). The prefix of the ledger's own ids is not counted, so that whoever
+    has an id of full length may hold as well.
     """
-    parse_text(text, what="account id", bytes_max=ACCOUNT_ID_BYTES_MAX)
+    is_own = isinstance(text, str) and text.startswith(ESCROW_PREFIX)
+    most = ACCOUNT_ID_BYTES_MAX + len(ESCROW_PREFIX) if is_own else ACCOUNT_ID_BYTES_MAX
+    parse_text(text, what="account id", bytes_max=most)
     if not text or text != text.strip() or not without_joiners(text).isprintable():
         raise TextError(
             f"account id {text[:100]!r} is empty, has white space at an end, or is not printable",

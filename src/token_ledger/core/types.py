@@ -14,6 +14,8 @@ ZERO_ADDRESS = bytes(20)
 ZERO_HASH = bytes(32)
 SYSTEM = "system"
 """The account that issues and takes back: the zero address."""
+ESCROW_PREFIX = "escrow:"
+"""Begins the ids of the ledger's own accounts, which keep what is held: the holder's id follows."""
 
 
 @dataclass(frozen=True, slots=True)

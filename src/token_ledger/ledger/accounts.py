@@ -16,7 +16,7 @@ from sqlalchemy.sql import Select
 
 from token_ledger.core.address import derive_vault, to_checksum
 from token_ledger.core.parse import format_amount, parse_account_id
-from token_ledger.core.types import SYSTEM, ZERO_ADDRESS
+from token_ledger.core.types import ESCROW_PREFIX, SYSTEM, ZERO_ADDRESS
 from token_ledger.errors import AccountExistsError, UnknownAccountError, UsageError
 from token_ledger.ledger import schema
 from token_ledger.ledger.store import chunks
@@ -26,8 +26,6 @@ _LOOKUP_SIZE = 500
 _INSERT_SIZE = 5_000
 PAGE_MAX = 1_000
 
-
-ESCROW_PREFIX = "escrow:"
 _FIGURES = (
     *("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
     *("frozen_at", "closed_at", "debt", "overdraft_max"),

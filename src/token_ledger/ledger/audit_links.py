@@ -12,9 +12,8 @@ from sqlalchemy import Connection, func, select, text
 from token_ledger.core.address import derive_vault, to_checksum
 from token_ledger.core.entry import token_uid
 from token_ledger.core.strict import to_hex
-from token_ledger.core.types import SYSTEM, ZERO_ADDRESS, Finding
+from token_ledger.core.types import ESCROW_PREFIX, SYSTEM, ZERO_ADDRESS, Finding
 from token_ledger.ledger import schema
-from token_ledger.ledger.accounts import ESCROW_PREFIX
 from token_ledger.ledger.audit import FETCH, entry_finding, stream
 from token_ledger.ledger.figures import sum_balances
 from token_ledger.ledger.tokens import StoredToken

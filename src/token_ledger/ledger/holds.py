@@ -18,7 +18,7 @@ from sqlalchemy import insert, select, update
 
 from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.strict import to_hex
-from token_ledger.core.types import SYSTEM, Record, Texts
+from token_ledger.core.types import ESCROW_PREFIX, SYSTEM, Record, Texts
 from token_ledger.errors import HoldError, SelfTransferError, SystemAccountError, TimestampError
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.balances import CAPTURE, HOLD, RELEASE
@@ -235,7 +235,7 @@ def list_holds(
 
 def _lock(desk: Desk, found: Hold, *others: str) -> tuple[Poster, str]:
     """Lock holder, escrow and whoever is paid; return the poster and the escrow's id."""
-    escrow = accounts.ESCROW_PREFIX + found.account_id
+    escrow = ESCROW_PREFIX + found.account_id
     return lock(desk, {found.account_id, escrow, *others}), escrow
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import insert, select
 
 from token_ledger.core.strict import to_hex
-from token_ledger.core.types import Record, Texts
+from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.errors import ReversalError
 from token_ledger.ledger import accounts, credit, queries, schema
 from token_ledger.ledger.balances import REVERSAL
@@ -41,7 +43,7 @@ def reverse(
     names = {entry.from_account, entry.to_account}
     known = accounts.resolve(desk.connection, names)
     if any(account.escrow_of is not None for account in known.values()):
-        raise ReversalError(f"entry {shown} is one of a hold", hint="release or capture the hold")
+        raise ReversalError(f"entry {shown} is one of a hold", hint=_way_out(entry, known))
     cause = credit.brought_by(desk.connection, entry.entry_no)
     if cause is not None:
         brought = queries.get_entry_by_number(desk.connection, desk.token, cause)
@@ -80,6 +82,18 @@ def reverse(
         )
     )
     return posted
+
+
+def _way_out(entry: StoredEntry, known: Mapping[str, accounts.Known]) -> str:
+    """Say what undoes an entry of a hold, which no reversal does."""
+    payer, payee = known[entry.from_account], known[entry.to_account]
+    if payer.escrow_of is None:
+        return "release the hold"
+    if payee.number == payer.escrow_of:
+        return "hold it again"
+    if entry.to_account == SYSTEM:
+        return "it was captured and burnt: mint it to the holder"
+    return "it was captured: pay it back by a transfer"
 
 
 def reversal_of(desk: Desk, entry_no: int) -> StoredEntry | None:
