@@ -1,8 +1,8 @@
 """Compose: the transactions of a migration, written down instead of sent.
 
 For a Safe's owners, for a key that never meets a network, for any broadcaster. Everything is
-checked as `migrate` checks it; nothing is sent, and the books are not changed. What the files
-become on the chain, the next `migrate` finds there.
+checked as `migrate` checks it; nothing is sent, and the books are not changed: they remember the
+token's one chain. What the files become on the chain, the next `migrate` finds there.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from token_ledger.core.outbox import (
     UnsignedFile,
 )
 from token_ledger.core.types import ZERO_HASH, Batch
+from token_ledger.crossing import check_no_snapshot
 from token_ledger.errors import (
     CanonicalChainError,
     ChainError,
@@ -92,6 +93,7 @@ def compose(
                 f"not on {chain.chain_id}",
                 hint="a token has one canonical chain",
             )
+        check_no_snapshot(ledger, rpc, chain_id=chain.chain_id)
         with ledger.read() as connection:
             known = mirror.contract_of(connection, token, chain.chain_id)
             address = known.address if known else contracts.token_address(token, ledger.operator)
@@ -113,6 +115,8 @@ def compose(
         raise NotReadyError(
             f"the contract {to_checksum(address)} lacks nothing", hint="seal new entries first"
         )
+    if not chain.is_test_chain:  # the files are somebody else's to send from now on
+        ledger.set_canonical_chain(chain.chain_id)
     return Composition(chain.chain_id, address, tuple(calls))
 
 

@@ -19,6 +19,7 @@ from token_ledger.chain.state import ContractState, check_token_contract, read_s
 from token_ledger.chain.vaults import revert_of
 from token_ledger.core.address import to_checksum
 from token_ledger.core.progress import Progress, no_progress
+from token_ledger.crossing import check_may_reopen, check_no_snapshot
 from token_ledger.errors import (
     ForeignContractError,
     NotReadyError,
@@ -112,16 +113,13 @@ def finalize(
 def reopen(ledger: Ledger, rpc_url: str) -> None:
     """Let new entries in again after a cut-over that was begun and given up.
 
-    A `finalize` that is still on its way must be cancelled first. Raises NotReadyError where the
-    contract is finalized: then there is no way back.
+    Raises NotReadyError where the contract is finalized or the claims of a snapshot are open (then
+    there is no way back), and while the operator has a transaction on its way, which must be
+    cancelled first; CanonicalChainError for a node of another chain.
     """
     with meet_again(ledger, rpc_url) as (rpc, chain):
-        contract = _contract(ledger, chain.chain_id)
-        if read_state(rpc, contract.address).finalized:
-            raise NotReadyError(
-                f"the contract {to_checksum(contract.address)} is finalized",
-                hint="there is no way back: the chain moves the token now",
-            )
+        _contract(ledger, chain.chain_id)
+        check_may_reopen(ledger, rpc, chain.chain_id)
         ledger.run(lambda connection: cutover.reopen_books(connection, ledger.token))
 
 
@@ -140,6 +138,7 @@ def _check_ready(
     ledger: Ledger, rpc: Rpc, contract: StoredContract, rpc_url: str, progress: Progress
 ) -> None:
     """Raise NotReadyError unless books, mirror and chain agree at a final block."""
+    check_no_snapshot(ledger, rpc, chain_id=contract.chain_id)
     shown = to_checksum(contract.address)
     final = final_number(rpc)
     if contract.block_number is not None and final < contract.block_number:

@@ -23,6 +23,7 @@ from token_ledger.chain.signer import GasPayer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
 from token_ledger.core.address import to_checksum
 from token_ledger.core.progress import Progress, no_progress
+from token_ledger.crossing import check_no_snapshot
 from token_ledger.errors import (
     CanonicalChainError,
     ChainError,
@@ -93,7 +94,8 @@ def migrate(
     so does each of more rows than this, in parts of so many. Two operators at once are fine: each
     goes on where the chain stands, and what both sent is executed once. Raises UnknownBatchError
     while nothing is sealed, SigningKeyError for batches that the contract's sealer has not signed,
-    CanonicalChainError for a second chain, TokenFinalizedError for a token that was always on one,
+    CanonicalChainError for a second chain, NotReadyError for a token that came to the chain by a
+    snapshot, TokenFinalizedError for a token that was always on one,
     ForeignContractError for a contract that is not this ledger's or holds another history,
     RevertedError with the contract's reason.
     """
@@ -115,6 +117,7 @@ def migrate(
                 f"not on {chain.chain_id}",
                 hint="a token has one canonical chain",
             )
+        check_no_snapshot(ledger, rpc, chain_id=chain.chain_id)
         payer = gas_signer or node_account(rpc)
         sender = Courier(
             rpc,

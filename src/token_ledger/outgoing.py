@@ -103,6 +103,8 @@ def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition
         else:
             calls.append(_creation(rpc, ledger.operator, token.uid + init_code, SNAPSHOT_TOKEN))
         calls.append(Call(address, data, OPEN_GAS, f"open claims of batch {made.header.number}"))
+    if not chain.is_test_chain:  # before it is written down: it cannot be opened on two chains
+        ledger.set_canonical_chain(chain.chain_id)
     ledger.run(lambda c: cutover.close_books(c, token, now=ledger.now()))
     return _composition(chain.chain_id, address, calls)
 

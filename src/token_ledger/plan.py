@@ -28,6 +28,7 @@ from token_ledger.core.forecast import BatchForecast, BatchOutline, GasPrice, To
 from token_ledger.core.gas import CALLDATA_MAX, GAS_MAX
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.core.types import ZERO_ADDRESS
+from token_ledger.crossing import check_no_snapshot
 from token_ledger.ledger import (
     Connection,
     Ledger,
@@ -206,7 +207,7 @@ def plan(
 
     Without `rpc_url` the whole history is reckoned, as on a chain that has none of it. Without
     `gas_prices` a table of usual ones is taken, and with a node its own price first. Raises
-    RpcError where the node cannot be asked.
+    RpcError where the node cannot be asked, NotReadyError for a token that a snapshot brought over.
     """
     token = ledger.token
     made = Plan(token.symbol, contracts.token_address(token, ledger.operator))
@@ -217,8 +218,10 @@ def plan(
         made.contract, made.chain_id, made.after = home.address, home.chain_id, home.replayed_number
         made.deployed = made.finalized = True
         return made
-    if rpc_url is not None:
-        _ask(made, rpc_url, own_price=not gas_prices)
+    if rpc_url is None:
+        check_no_snapshot(ledger)
+    else:
+        _ask(made, ledger, rpc_url, own_price=not gas_prices)
     salt, operator = token.uid, ledger.operator
     if not made.deployed:
         code = contracts.init_code(token, operator)
@@ -243,9 +246,10 @@ def plan(
     return made
 
 
-def _ask(made: Plan, rpc_url: str, *, own_price: bool) -> None:
+def _ask(made: Plan, ledger: Ledger, rpc_url: str, *, own_price: bool) -> None:
     with Rpc(rpc_url) as rpc:
         made.chain_id = read_identity(rpc).chain_id
+        check_no_snapshot(ledger, rpc, chain_id=made.chain_id)
         if own_price:
             wei = rpc.quantity("eth_gasPrice")
             made.prices = (GasPrice(f"chain {made.chain_id}, now", wei), *made.prices)

@@ -33,6 +33,7 @@ from token_ledger.chain.creation import (
     snapshot_init_code,
 )
 from token_ledger.chain.identity import ChainIdentity, read_identity
+from token_ledger.chain.parts import read_open_batch
 from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.sender import Receipt, node_account
 from token_ledger.chain.signer import GasPayer, Signer
@@ -56,6 +57,7 @@ from token_ledger.core.strict import (
     refuse,
 )
 from token_ledger.core.types import UINT256_MAX
+from token_ledger.crossing import check_may_reopen
 from token_ledger.errors import (
     CanonicalChainError,
     ForeignContractError,
@@ -167,18 +169,17 @@ def publish(
         return SnapshotResult(address, chain.chain_id, receipt.tx_hash, gas + receipt.gas_used)
 
 
-def reopen(ledger: Ledger, rpc_url: str) -> None:
+def reopen(ledger: Ledger, rpc_url: str, *, gas_signer: GasPayer | None = None) -> None:
     """Let new entries in again after a `publish` that was written down and never sent.
 
-    Raises NotReadyError where claims are open: then there is no way back.
+    Raises NotReadyError where claims are open or the token's contract is finalized (then there is
+    no way back), and while the operator or `gas_signer` has a transaction on its way, which must
+    be cancelled first; CanonicalChainError for a node of another chain.
     """
-    address = created_at(ledger.token, snapshot_init_code(ledger.token, ledger.operator))
+    payers = () if gas_signer is None else (gas_signer.address,)
     with Rpc(rpc_url) as rpc:
-        if _is_open(ledger, rpc, address):
-            raise NotReadyError(
-                f"the claims of {to_checksum(address)} are open",
-                hint="there is no way back: the chain moves the token now",
-            )
+        chain = read_identity(rpc)
+        check_may_reopen(ledger, rpc, chain.chain_id, payers=payers)
     ledger.run(lambda connection: cutover.reopen_books(connection, ledger.token))
 
 
@@ -228,7 +229,9 @@ def check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snap
             "the ledger has gone on since the snapshot", hint="seal, and take it anew"
         )
     replayed = contracts.token_address(token, ledger.operator)
-    if get_code(rpc, replayed) and read_state(rpc, replayed).head_number:
+    if get_code(rpc, replayed) and (
+        read_state(rpc, replayed).head_number or read_open_batch(rpc, replayed)
+    ):
         raise NotReadyError(
             f"{token.symbol} was migrated to this chain by replay: {to_checksum(replayed)}",
             hint="a token comes to the chain one way: go on with `migrate`",

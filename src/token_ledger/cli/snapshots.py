@@ -159,7 +159,7 @@ def reopen(app: App, /, *, rpc_url: str | None) -> None:
 
     url = need_rpc(rpc_url)
     with app.open_ledger() as ledger:
-        run_reopen(ledger, url)
+        run_reopen(ledger, url, gas_signer=open_gas_payer())
         symbol = ledger.token.symbol
     app.answer({"reopened": symbol}, lambda screen: screen.pairs([("reopened", symbol)]))
 

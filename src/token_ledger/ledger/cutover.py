@@ -158,6 +158,27 @@ def read_state(connection: Connection, token: StoredToken) -> tuple[int | None, 
     return row.closing_at, row.finalized_at
 
 
+def closed_by_snapshot(
+    connection: Connection, token: StoredToken, *, chain_id: int | None = None
+) -> bool:
+    """Return whether the books were closed by a snapshot: closed, with no contract of a replay.
+
+    Looked for on the token's own chain and on `chain_id`; on any while it has none of its own.
+    """
+    tokens, contracts = schema.tokens.c, mirror_schema.chain_contracts.c
+    row = connection.execute(
+        select(tokens.closing_at, tokens.canonical_chain_id).where(
+            tokens.token_no == token.token_no
+        )
+    ).one()
+    if row.closing_at is None:
+        return False
+    query = select(contracts.contract_no).where(contracts.token_no == token.token_no)
+    if row.canonical_chain_id is not None:
+        query = query.where(contracts.chain_id.in_({row.canonical_chain_id, chain_id} - {None}))
+    return connection.execute(query.limit(1)).first() is None
+
+
 def refusal(connection: Connection, token: StoredToken, closing_at: int) -> TokenFinalizedError:
     """Return the error that tells an application what to call instead of the ledger."""
     contracts = mirror_schema.chain_contracts.c

@@ -1,0 +1,97 @@
+"""Crossing: a token comes to the chain one way, by replay or by snapshot, and there is no way back.
+
+What every verb asks before it crosses or gives a crossing up. Two contracts can hold the supply,
+LedgerToken and SnapshotToken, at addresses known beforehand: both are looked at. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from token_ledger.chain import contracts
+from token_ledger.chain.creation import created_at, snapshot_init_code
+from token_ledger.chain.identity import TEST_CHAIN_IDS
+from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.chain.state import get_code, read_state
+from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted
+from token_ledger.errors import CanonicalChainError, NotReadyError
+from token_ledger.ledger import Ledger, cutover, mirror
+
+_ONE_WAY = "a token comes to the chain one way: holders claim their balances there"
+
+
+def snapshot_address(ledger: Ledger) -> bytes:
+    """Return where the selected token's SnapshotToken stands, on whatever chain."""
+    return created_at(ledger.token, snapshot_init_code(ledger.token, ledger.operator))
+
+
+def check_no_snapshot(
+    ledger: Ledger, rpc: Rpc | None = None, *, chain_id: int | None = None
+) -> None:
+    """Raise NotReadyError where a snapshot brought the token over, or closed its books for that.
+
+    `rpc`: a node of the chain `chain_id`, whose SnapshotToken is looked at; without it the books
+    alone are.
+    """
+    symbol = ledger.token.symbol
+    if rpc is not None and _is_closed(rpc, address := snapshot_address(ledger)):
+        raise NotReadyError(
+            f"{symbol} came to this chain by a snapshot: {to_checksum(address)}", hint=_ONE_WAY
+        )
+    if chain_id in TEST_CHAIN_IDS and ledger.token.canonical_chain_id is None:
+        return  # books closed on a test chain that is gone: there is nothing to come twice to
+    with ledger.read() as connection:
+        closed = cutover.closed_by_snapshot(connection, ledger.token, chain_id=chain_id)
+    if closed:
+        raise NotReadyError(
+            f"the books of {symbol} were closed by a snapshot",
+            hint=f"{_ONE_WAY}; `snapshot reopen` gives up one that was never sent",
+        )
+
+
+def check_may_reopen(
+    ledger: Ledger, rpc: Rpc, chain_id: int, *, payers: Collection[bytes] = ()
+) -> None:
+    """Raise where the books must stay closed.
+
+    CanonicalChainError for a node of another chain than the token's, NotReadyError where either
+    contract has taken the token over, or where the operator or one of `payers` has a transaction
+    on its way, which might.
+    """
+    token = ledger.token
+    if token.canonical_chain_id not in (None, chain_id):
+        raise CanonicalChainError(
+            f"{token.symbol} lives on chain {token.canonical_chain_id}, not on {chain_id}",
+            hint=f"ask a node of chain {token.canonical_chain_id}: the others know nothing of it",
+        )
+    _check_nothing_sent(rpc, {ledger.operator, *payers})  # first: what is mined is seen next
+    with ledger.read() as connection:
+        known = mirror.contract_of(connection, token, chain_id)
+    replayed = known.address if known else contracts.token_address(token, ledger.operator)
+    for address, what in (
+        (replayed, f"the contract {to_checksum(replayed)} is finalized"),
+        (claims := snapshot_address(ledger), f"the claims of {to_checksum(claims)} are open"),
+    ):
+        if _is_closed(rpc, address):
+            raise NotReadyError(what, hint="there is no way back: the chain moves the token now")
+
+
+def _is_closed(rpc: Rpc, address: bytes) -> bool:
+    """Return whether a contract stands there that has taken the token over."""
+    return bool(get_code(rpc, address)) and read_state(rpc, address).finalized
+
+
+def _check_nothing_sent(rpc: Rpc, payers: Collection[bytes]) -> None:
+    for payer in sorted(payers):
+        mined, sent = (
+            rpc.quantity("eth_getTransactionCount", [hex_data(payer), block])
+            for block in ("latest", "pending")
+        )
+        if sent > mined:
+            raise NotReadyError(
+                f"{counted(sent - mined, 'transaction')} of {to_checksum(payer)} on the way, not "
+                "mined yet",
+                hint=f"wait until the chain has them, or cancel nonce {mined} first: what is sent "
+                "may still take the token over",
+            )

@@ -1,0 +1,183 @@
+"""A token crosses to the chain one way, and does not come back: what each verb refuses.
+
+Method: a real Anvil whose blocks become final one slot later; some with the id of a real chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests import books
+
+from token_ledger.chain.anvil import Anvil
+from token_ledger.chain.contracts import selector
+from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.compose import compose
+from token_ledger.errors import CanonicalChainError, NotReadyError, TokenFinalizedError
+from token_ledger.finalize import finalize
+from token_ledger.finalize import reopen as reopen_replayed
+from token_ledger.ingest import ingest
+from token_ledger.ledger import Ledger
+from token_ledger.migrate import migrate
+from token_ledger.outgoing import compose_publish
+from token_ledger.plan import plan
+from token_ledger.seal import seal
+from token_ledger.sign import sign
+from token_ledger.snapshot import publish, reopen, take
+
+LATER = 4_000_000_000
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Anvil]:
+    with Anvil(args=("--slots-in-an-epoch", "1")) as node:
+        yield node
+
+
+@pytest.fixture
+def url(node: Anvil) -> Iterator[str]:
+    """Yield the node, with money for the operator; take back what the test did."""
+    with Rpc(node.url) as rpc:
+        snapshot = rpc.call("evm_snapshot")
+        rpc.call("anvil_setBalance", [hex_data(books.operator().address), hex(10**20)])
+        yield node.url
+        rpc.call("evm_revert", [snapshot])
+
+
+@pytest.fixture
+def ledger(sqlite_url: str, tmp_path: Path) -> Iterator[Ledger]:
+    with books.create(sqlite_url, tmp_path) as ledger:
+        books.fill(ledger, 20)
+        seal(ledger)
+        sign(ledger, books.operator())
+        yield ledger
+
+
+def publish_it(ledger: Ledger, url: str) -> None:
+    publish(ledger, url, take(ledger, deadline=LATER, sealer=books.operator()))
+
+
+def bring_over(ledger: Ledger, url: str) -> bytes:
+    """Replay and import everything, and let it become final; return the contract."""
+    contract = migrate(ledger, url).contract
+    with Rpc(url) as rpc:
+        rpc.call("anvil_mine", ["0x8"])
+    ingest(ledger, url)
+    return contract
+
+
+def check_closed(ledger: Ledger) -> None:
+    with pytest.raises(TokenFinalizedError):
+        ledger.transfer("alice", "bob", 1, reason="the books are closed")
+
+
+def test_what_a_snapshot_brought_over_is_not_replayed(ledger: Ledger, url: str) -> None:
+    """After `snapshot publish` migrate, its files and its plan are refused: one supply, not two."""
+    publish_it(ledger, url)
+    for attempt in (
+        lambda: migrate(ledger, url),
+        lambda: compose(ledger, url),
+        lambda: compose(ledger, url, finalize=True),
+        lambda: plan(ledger, url),
+    ):
+        with pytest.raises(NotReadyError, match="by a snapshot"):
+            attempt()
+    with pytest.raises(NotReadyError, match="closed by a snapshot"):
+        plan(ledger)
+
+
+def test_a_replayed_token_is_not_finalized_beside_a_snapshot(ledger: Ledger, url: str) -> None:
+    """A snapshot that was signed and opened past the commands stops the cut-over of the replay."""
+    with Rpc(url) as rpc:
+        before = rpc.call("evm_snapshot")
+        composed = compose_publish(
+            ledger, url, take(ledger, deadline=LATER, sealer=books.operator())
+        )
+        reopen(ledger, url)
+        rpc.call("evm_revert", [before])
+        bring_over(ledger, url)
+        payer = rpc.call("eth_accounts")[0]
+        for call in composed.calls:
+            tx = {"from": payer, "to": hex_data(call.to), "data": hex_data(call.data)}
+            rpc.call("eth_sendTransaction", [tx | {"gas": hex(call.gas)}])
+    with pytest.raises(NotReadyError, match="by a snapshot"):
+        finalize(ledger, url, admin=books.operator())
+
+
+def test_a_snapshot_on_its_way_stops_a_replay_too(ledger: Ledger) -> None:
+    """The files of `publish` bind the token to their chain: neither another one, nor a replay."""
+    made = take(ledger, deadline=LATER, sealer=books.operator())
+    with Anvil(args=("--chain-id", "7777")) as one, Anvil(args=("--chain-id", "7778")) as other:
+        compose_publish(ledger, one.url, made)
+        assert 7777 == ledger.token.canonical_chain_id
+        with pytest.raises(CanonicalChainError):
+            compose_publish(ledger, other.url, made)
+        with pytest.raises(CanonicalChainError):
+            publish(ledger, other.url, made)
+        with pytest.raises(NotReadyError, match="closed by a snapshot"):
+            migrate(ledger, one.url)
+        with pytest.raises(CanonicalChainError, match="lives on chain 7777, not on 7778"):
+            reopen(ledger, other.url)
+        check_closed(ledger)
+        reopen(ledger, one.url)
+        ledger.transfer("alice", "bob", 1, reason="given up")
+
+
+def test_the_files_of_a_migration_bind_the_token_to_its_chain(ledger: Ledger) -> None:
+    """What is written down for one real chain is not written down for a second one."""
+    with Anvil(args=("--chain-id", "7777")) as one, Anvil(args=("--chain-id", "7778")) as other:
+        compose(ledger, one.url)
+        with pytest.raises(CanonicalChainError):
+            compose(ledger, other.url)
+        with pytest.raises(CanonicalChainError):
+            migrate(ledger, other.url)
+
+
+def test_no_way_back_by_the_other_command(ledger: Ledger, url: str) -> None:
+    """Neither `snapshot reopen` opens the books of a finalized replay, nor a node of elsewhere."""
+    bring_over(ledger, url)
+    finalize(ledger, url, admin=books.operator())
+    for attempt in (reopen, reopen_replayed):
+        with pytest.raises(NotReadyError, match="is finalized"):
+            attempt(ledger, url)
+    check_closed(ledger)
+
+
+def test_a_published_snapshot_is_not_given_up_as_a_migration(ledger: Ledger, url: str) -> None:
+    """`migrate --reopen` looks at the snapshot's contract too, when it knows one of a replay."""
+    with Rpc(url) as rpc:
+        before = rpc.call("evm_snapshot")
+        migrate(ledger, url)
+        rpc.call("evm_revert", [before])
+    publish_it(ledger, url)
+    for attempt in (reopen, reopen_replayed):
+        with pytest.raises(NotReadyError, match="are open"):
+            attempt(ledger, url)
+    check_closed(ledger)
+
+
+def test_a_cut_over_on_its_way_is_not_given_up(ledger: Ledger, url: str) -> None:
+    """While the operator's call is not mined, reopening is refused; mined, there is no way back."""
+    contract = bring_over(ledger, url)
+    finalize(ledger, url)
+    operator = hex_data(ledger.operator)
+    with Rpc(url) as rpc:
+        rpc.call("evm_setAutomine", [False])
+        try:
+            rpc.call("anvil_impersonateAccount", [operator])
+            tx = {"from": operator, "to": hex_data(contract), "gas": hex(200_000)}
+            rpc.call("eth_sendTransaction", [tx | {"data": hex_data(selector("finalize()"))}])
+            for attempt in (reopen, reopen_replayed):
+                with pytest.raises(
+                    NotReadyError, match=r"1 transaction of .* on the way"
+                ) as caught:
+                    attempt(ledger, url)
+                assert "cancel nonce 0" in str(caught.value.hint)
+            check_closed(ledger)
+            rpc.call("anvil_mine", ["0x1"])
+            with pytest.raises(NotReadyError, match="is finalized"):
+                reopen_replayed(ledger, url)
+        finally:
+            rpc.call("evm_setAutomine", [True])
