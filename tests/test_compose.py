@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,12 +20,14 @@ from tests import books
 
 from token_ledger.broadcast import broadcast
 from token_ledger.chain.anvil import Anvil
+from token_ledger.chain.calls import described
 from token_ledger.chain.contracts import selector
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.chain.sender import Sender
 from token_ledger.chain.signer import KeySigner, NodeAccount
 from token_ledger.chain.state import read_state
 from token_ledger.compose import compose, sign_file, unsigned_file
+from token_ledger.core.address import to_checksum as shown
 from token_ledger.core.forecast import parse_gas_price
 from token_ledger.core.outbox import (
     Call,
@@ -196,6 +199,52 @@ def test_nothing_else_is_signed(ledger: Ledger, url: str, what: str) -> None:
     file = offline(ledger, url)
     with pytest.raises(FileFormatError, match="none of these commands"):
         sign_file(altered(file)[what], PAYER)
+
+
+def test_a_cut_over_is_signed_only_by_itself_and_when_it_is_asked_for(
+    ledger: Ledger, url: str
+) -> None:
+    """Replacing a replay by finalize() signs nothing, with or without --finalize.
+
+    A file of one finalize() is signed with it, for the contract that was named.
+    """
+    file = offline(ledger, url)
+    first, second, *rest = file.transactions
+    slipped = replace(second, call=replace(second.call, data=selector("finalize()")))
+    swapped = replace(file, transactions=(first, slipped, *rest))
+    for words in ({}, {"finalize": True}):
+        with pytest.raises(FileFormatError, match="cut-over"):
+            sign_file(swapped, PAYER, **words)
+    alone = replace(file, transactions=(slipped,))
+    with pytest.raises(FileFormatError, match="cut-over"):
+        sign_file(alone, PAYER)
+    with pytest.raises(FileFormatError, match="cut-over"):
+        sign_file(alone, PAYER, finalize=True, contract=b"\x66" * 20)
+    signed = sign_file(alone, PAYER, finalize=True, contract=second.call.to)
+    assert [f"FINALIZE: close replay and open transfers, for ever, at {shown(second.call.to)}"] == [
+        transaction.what for transaction in signed.transactions
+    ]
+
+
+def test_what_is_signed_is_told_from_the_calldata(ledger: Ledger, url: str) -> None:
+    """Each signed transaction is described by its recipient and data; the file's words are not."""
+    file = offline(ledger, url)
+    lying = replace(
+        file,
+        transactions=tuple(
+            replace(t, call=replace(t.call, what="harmless")) for t in file.transactions
+        ),
+    )
+    contract = shown(file.transactions[1].call.to)
+    assert [
+        f"deploy LedgerToken to {contract}",
+        *(f"replay batch {n}, 20 entries, at {contract}" for n in (1, 2, 3)),
+    ] == [t.what for t in sign_file(lying, PAYER).transactions]
+    part = compose(ledger, url, part_rows=1).calls[2]
+    rows = int(re.findall(r"of (\d+)$", part.what)[0])
+    assert f"replay batch 1, the next 1 row of {rows}, at {contract}" == (
+        described(part.to, part.data)
+    )
 
 
 def test_only_the_payer_signs_only_this_contract(ledger: Ledger, url: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts, creation
+from token_ledger.chain.calls import DEPLOYED, described
 from token_ledger.chain.creation import destination_calldata
 from token_ledger.chain.identity import read_identity
 from token_ledger.chain.parts import estimate, gas_cap, read_open_batch
@@ -18,7 +19,7 @@ from token_ledger.chain.replay import gas_limit
 from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
 from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
-from token_ledger.chain.vaults import CLAIM_SELECTOR, FACTORY_CONTRACT
+from token_ledger.chain.vaults import CLAIM_SELECTOR
 from token_ledger.core import forecast
 from token_ledger.core.address import DEPLOYMENT_PROXY, VAULT_FACTORY, to_checksum
 from token_ledger.core.counting import counted
@@ -47,11 +48,9 @@ from token_ledger.ledger import Connection, Ledger, batches, mirror
 from token_ledger.plan import TOKEN_CONSTRUCTOR_GAS
 
 _TIP_WEI = 1_000_000_000
-_DEPLOYED = (contracts.TOKEN_CONTRACT, creation.REGISTRY, creation.SNAPSHOT_TOKEN, FACTORY_CONTRACT)
 _SIGNED_CALLS = (
     contracts.REPLAY_SELECTOR,
     contracts.REPLAY_PART_SELECTOR,
-    FINALIZE_CALL,
     creation.ANCHOR_SELECTOR,
     creation.OPEN_SELECTOR,
     creation.CLAIM_SELECTOR,
@@ -255,12 +254,14 @@ def sign_file(
     *,
     contract: bytes | None = None,
     destination: bytes | None = None,
+    finalize: bool = False,
 ) -> SignedFile:
     """Return the file signed. Needs neither network nor database.
 
     Only what the commands send is signed: deployments of this release's contracts through the
     deterministic proxy, claims of vaults, and what `migrate`, `anchor` and `snapshot` call of one
     contract; `contract` says of which. A sweep's destination is named only if it is `destination`.
+    With `finalize` the cut-over is signed, which must be all there is; without it, never.
     Raises FileFormatError for anything else, SigningKeyError for a key that is not the payer's.
     """
     if signer.address != file.payer:
@@ -269,12 +270,25 @@ def sign_file(
             hint="give the payer's keystore",
         )
     calls = [transaction.call for transaction in file.transactions]
-    check_calls(calls, contract=contract, destination=destination)
+    if finalize:
+        _check_finalize(calls, contract)
+    else:
+        check_calls(calls, contract=contract, destination=destination)
     signed: list[Signed] = []
-    for transaction in file.transactions:
+    for transaction, call in zip(file.transactions, calls, strict=True):
         raw = signer.sign_transaction(transaction.fields(file.chain_id))
-        signed.append(Signed(transaction.nonce, keccak(raw), raw, transaction.call.what))
+        signed.append(Signed(transaction.nonce, keccak(raw), raw, described(call.to, call.data)))
     return SignedFile(file.chain_id, file.payer, tuple(signed))
+
+
+def _check_finalize(calls: Sequence[Call], contract: bytes | None) -> None:
+    """Raise FileFormatError unless the cut-over is the only call, and of the right contract."""
+    told = [call.data for call in calls]
+    if told != [FINALIZE_CALL] or contract not in (None, calls[0].to):
+        raise FileFormatError(
+            f"the file is not the cut-over alone: {described(calls[0].to, calls[0].data)}",
+            hint="--finalize signs one call of finalize() and nothing else",
+        )
 
 
 def check_calls(
@@ -282,7 +296,7 @@ def check_calls(
 ) -> None:
     """Raise FileFormatError for a call that no command makes: a file may have been altered."""
     known = {contract} if contract is not None else set()
-    codes = tuple(contracts.artifact(name).bytecode for name in _DEPLOYED)
+    codes = tuple(contracts.artifact(name).bytecode for name in DEPLOYED)
     named = None if destination is None else destination_calldata(destination)
     for call in calls:
         if call.to == DEPLOYMENT_PROXY and call.data[32:].startswith(codes):
@@ -293,6 +307,12 @@ def check_calls(
             known.add(call.to)
             if len(known) == 1:
                 continue
+        if call.data[:4] == FINALIZE_CALL:
+            raise FileFormatError(
+                f"the file holds the cut-over of {to_checksum(call.to)}, for ever",
+                hint="if that is what you mean to sign, sign it by itself with --finalize; "
+                "else the file was altered",
+            )
         raise FileFormatError(
             f"a transaction to {to_checksum(call.to)} with 0x{call.data[:4].hex()}… is none of "
             "these commands'",

@@ -271,6 +271,11 @@ def _read(path: Path) -> dict[str, Any]:
     metavar="0x…",
     help="Where a sweep may go: no other destination is signed.",
 )
+@click.option(
+    "--finalize",
+    is_flag=True,
+    help="Sign the cut-over, which cannot be undone. It must be all that the file holds.",
+)
 @keystore_options
 @pass_app
 def sign_offline(
@@ -281,32 +286,38 @@ def sign_offline(
     output: Path,
     contract: bytes | None,
     destination: bytes | None,
+    finalize: bool,
     keystore: Path | None,
     password_file: Path | None,
 ) -> None:
     """Sign what `--unsigned` of a command wrote, on a machine that has the key and no network.
 
     Only what those commands send is signed: deployments of this release's contracts, claims of
-    vaults, and replay, finalize, anchor, open, claim and sweep of one contract. Anything else in
-    the file is refused.
+    vaults, and replay, anchor, open, claim and sweep of one contract; finalize only with
+    --finalize. Anything else in the file is refused. What it tells of each transaction is read
+    from what is signed, not from the file's own words on it.
     """
     from token_ledger.compose import sign_file
     from token_ledger.core.outbox import read_unsigned
 
     file = read_unsigned(_read(unsigned))
     signer: Signer = open_keystore(GAS_KEY, keystore, password_file)
-    signed = sign_file(file, signer, contract=contract, destination=destination)
+    signed = sign_file(file, signer, contract=contract, destination=destination, finalize=finalize)
     write_whole(output, encode(signed.to_json()))
     _tell_signed(app, file, output)
 
 
 def _tell_signed(app: App, file: UnsignedFile, output: Path) -> None:
+    from token_ledger.chain.calls import described
+
+    calls = [(t.nonce, described(t.call.to, t.call.data)) for t in file.transactions]
     first, last = file.transactions[0].nonce, file.transactions[-1].nonce
     document = {
         "chain_id": file.chain_id,
         "from": to_checksum(file.payer),
         "transactions": len(file.transactions),
         "nonces": [first, last],
+        "calls": [what for _, what in calls],
         "cost_max_ether": ether(file.cost_max_wei),
         "file": str(output),
     }
@@ -317,6 +328,7 @@ def _tell_signed(app: App, file: UnsignedFile, output: Path) -> None:
                 ("chain", file.chain_id),
                 ("from", document["from"]),
                 ("signed", f"{len(file.transactions)}, nonces {first} to {last}"),
+                *((f"nonce {nonce}", what) for nonce, what in calls),
                 ("costs at most", f"{document['cost_max_ether']} ether"),
                 ("written", output),
             ]
