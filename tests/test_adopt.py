@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests import books
 from tests.chain.fake_node import FakeNode
 from tests.chain.living import ADDRESS, NOBODY, TOKEN, LivingToken, log, sums
-from tests.entered import A, B, bring, life, take_in
-from tests.onchain import found
+from tests.entered import A, B, bring, entries, life, take_in
+from tests.onchain import count, found
 
 from token_ledger.adopt import adopt
+from token_ledger.chain.identity import read_identity
+from token_ledger.chain.rpc import Rpc
 from token_ledger.check import check
 from token_ledger.core.address import to_checksum
-from token_ledger.errors import TokenExistsError, TokenFinalizedError, UsageError
+from token_ledger.errors import TokenExistsError, TokenFinalizedError, UsageError, WrongChainError
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, batches
 from token_ledger.migrate import migrate
 from token_ledger.move import move
+from token_ledger.node import _start_anew
 from token_ledger.plan import plan
 from token_ledger.reconcile import reconcile
 from token_ledger.seal import seal
@@ -141,3 +145,16 @@ def test_a_followed_ledger_is_checked_recomputed_and_moved(
             assert done.entered is not None
             assert 5 == done.entered.entries
             assert [] == found(reconcile(moved, node.url))
+
+
+def test_a_test_chain_that_books_follow_is_not_forgotten(ledger: Ledger) -> None:
+    """Whoever met another chain before the books began to follow this one still drops nothing."""
+    with FakeNode(LivingToken(life(), head=20, chain_id=31337)) as node, Rpc(node.url) as rpc:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        this = read_identity(rpc)
+    other = replace(this, genesis=replace(this.genesis, hash=A.rjust(32, b"\1")))
+    before = entries(ledger), count(ledger)
+    with pytest.raises(WrongChainError, match="serves another chain 31337"):
+        _start_anew(ledger, other, "a node")
+    assert before == (entries(ledger), count(ledger))

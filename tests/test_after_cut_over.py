@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from eth_abi import encode as abi_encode
 from tests import books
+from tests.chain.faults import Alter
+from tests.chain.proxy import Proxy
 from tests.onchain import alter, found, mined
 
 from token_ledger.chain.anvil import Anvil
-from token_ledger.chain.contracts import selector
+from token_ledger.chain.contracts import FINALIZED_CALL, selector
 from token_ledger.chain.rpc import NodeError, Rpc, hex_data
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
-from token_ledger.errors import TokenFinalizedError
+from token_ledger.errors import DisagreementError, TokenFinalizedError
 from token_ledger.export import export
 from token_ledger.finalize import finalize
 from token_ledger.ingest import ingest
@@ -173,6 +175,35 @@ def test_import_records_a_cut_over_that_became_final(ledger: Ledger, url: str) -
     ingest(ledger, url)
     assert ledger.tokens()[0].finalized_at is not None
     assert 0 == finalize(ledger, url).stranded
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+@pytest.mark.parametrize("finalized", [False, True])
+def test_one_node_alone_does_not_close_the_books(
+    ledger: Ledger, url: str, liar: int, finalized: bool
+) -> None:
+    """With --quorum 2 a node that lies about the cut-over, either way, is a disagreement."""
+    if finalized:
+        cut_over(ledger, url)
+    else:
+        seal(ledger)
+        sign(ledger, books.operator())
+        migrate(ledger, url)
+    mine(url)
+    lie = "0x" + (b"" if finalized else b"\1").rjust(32, b"\0").hex()
+    says = Alter(
+        change=lambda *_: lie,
+        methods=["eth_call"],
+        when=lambda call: call.params[0]["data"] == hex_data(FINALIZED_CALL),
+    )
+    with Proxy(url) as proxy, proxy.suffering(says):
+        urls = [proxy.url, url] if liar == 0 else [url, proxy.url]
+        with pytest.raises(DisagreementError, match=r"not finalized.*, at batch"):
+            ingest(ledger, urls, quorum=2)
+    assert says.struck > 0
+    assert ledger.tokens()[0].finalized_at is None
+    ingest(ledger, url)
+    assert finalized is (ledger.tokens()[0].finalized_at is not None)
 
 
 def test_batches_after_the_cut_over_are_for_audit(ledger: Ledger, url: str, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.test_ingest_forks import check_as_fresh
 from token_ledger.chain.anvil import Anvil
 from token_ledger.chain.rpc import Rpc
 from token_ledger.errors import ChainError, UsageError, WrongChainError
-from token_ledger.follow import Bell, News, follow
+from token_ledger.follow import Bell, News, _pause_s, follow
 from token_ledger.ledger import Ledger
 
 POLL_S = 0.05
@@ -33,6 +33,15 @@ def empty(sqlite_url: str, tmp_path: Path) -> Iterator[Ledger]:
     """Yield a ledger without entries."""
     with books.create(sqlite_url, tmp_path) as ledger:
         yield ledger
+
+
+@pytest.mark.parametrize("poll_s", [0.05, 5, 60, 3600])
+def test_trouble_makes_it_ask_less_often_never_more(poll_s: float) -> None:
+    """The pause grows with the failures up to a minute, and is never shorter than the interval."""
+    pauses = [_pause_s(poll_s, failures) for failures in range(1, 40)]
+    assert poll_s == pauses[0] == min(pauses)
+    assert sorted(pauses) == pauses
+    assert max(poll_s, min(60.0, poll_s * 1024)) == pauses[-1]
 
 
 class Follower:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.erc20 import read_implementation
 from token_ledger.chain.finality import CONFIRMATIONS
-from token_ledger.chain.rpc import Rpc
-from token_ledger.chain.state import ContractState, read_state
+from token_ledger.chain.logs import read_headers
+from token_ledger.chain.rpc import NodeError, Rpc
+from token_ledger.chain.state import ContractState, pinned, read_state
 from token_ledger.core.findings import RULE_BROKEN
 from token_ledger.core.match_home import entry_stopped, rule_broken, upgraded
 from token_ledger.core.progress import Progress, no_progress
@@ -122,7 +123,9 @@ def _home(
     if home is not None:
         same = (home.chain_id, home.address) == (contract.chain_id, contract.address)
         return home if same else None
-    state = nodes.run(lambda rpc: _state_at(rpc, contract, final))
+    state = nodes.agree_on(
+        lambda rpc: _state_at(rpc, contract, final), _state_told, block=final.number
+    )
     if state is None or not state.finalized:
         return None
 
@@ -136,10 +139,23 @@ def _home(
 
 
 def _state_at(rpc: Rpc, contract: StoredContract, final: BlockHeader) -> ContractState | None:
+    """Return the contract's state at the final block; None where that does not have it yet."""
     try:
-        return read_state(rpc, contract.address, block=hex(final.number))
-    except ForeignContractError:  # so young that the final block does not have it
+        try:
+            return read_state(rpc, contract.address, block=pinned(final.hash))
+        except NodeError:  # it names blocks by number only, or it does not have this one
+            if read_headers(rpc, [final.number])[0].hash != final.hash:
+                raise
+            return read_state(rpc, contract.address, block=hex(final.number))
+    except ForeignContractError:
         return None
+
+
+def _state_told(state: ContractState | None) -> str:
+    if state is None:
+        return "no token contract"
+    finalized = "finalized" if state.finalized else "not finalized"
+    return f"a contract that is {finalized}, at batch {state.head_number}"
 
 
 def _agreed(

@@ -104,6 +104,11 @@ def follow(
         return results_of(importer)
 
 
+def _pause_s(poll_s: float, failures: int) -> float:
+    """Return how long to wait after so many failures: longer each time, never less than a poll."""
+    return max(poll_s, min(_PAUSE_MAX_S, poll_s * 2.0 ** min(failures - 1, 10)))
+
+
 class _Follower:
     def __init__(
         self, importer: Importer, bell: Bell, poll_s: float, news: Callable[[News], object]
@@ -136,7 +141,7 @@ class _Follower:
         """Say what is wrong, and wait: longer each time."""
         self._failures += 1
         self._news(News(self._block(), trouble=error))
-        self._bell.wait(min(_PAUSE_MAX_S, self._poll_s * 2 ** min(self._failures - 1, 10)))
+        self._bell.wait(_pause_s(self._poll_s, self._failures))
 
     def _tell(self) -> None:
         """Tell what has come since the last time, if anything has."""

@@ -13,7 +13,7 @@ from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.identity import ChainIdentity, read_header_at, read_identity
 from token_ledger.chain.rpc import Rpc
 from token_ledger.errors import ChainError, WrongChainError
-from token_ledger.ledger import Ledger, mirror, mirror_forks
+from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks
 from token_ledger.ledger.mirror import StoredContract
 
 
@@ -82,21 +82,24 @@ def _know(ledger: Ledger, chain: ChainIdentity, shown: str) -> None:
     with ledger.read() as connection:
         known = mirror.genesis_hash(connection, chain.chain_id)
     if known != chain.genesis.hash:
-        if known is not None and not (chain.is_test_chain and _may_forget(ledger, chain)):
+        if known is not None and not chain.is_test_chain:
             raise _wrong_chain(shown, chain)
-        _start_anew(ledger, chain)
+        _start_anew(ledger, chain, shown)
 
 
-def _may_forget(ledger: Ledger, chain: ChainIdentity) -> bool:
+def _may_forget(connection: Connection, chain: ChainIdentity) -> bool:
     """Return whether no books follow the chain: what is an entry cannot be dropped."""
-    with ledger.read() as connection:
-        return mirror_forks.entered_up_to(connection, chain.chain_id) == 0
+    return chain.is_test_chain and mirror_forks.entered_up_to(connection, chain.chain_id) == 0
 
 
-def _start_anew(ledger: Ledger, chain: ChainIdentity) -> None:
+def _start_anew(ledger: Ledger, chain: ChainIdentity, shown: str) -> None:
+    """Have the mirror know this chain; checked in the transaction that drops the other one."""
     with ledger.write() as connection:
-        if mirror.genesis_hash(connection, chain.chain_id) == chain.genesis.hash:
+        known = mirror.genesis_hash(connection, chain.chain_id)
+        if known == chain.genesis.hash:
             return  # another process met it first
+        if known is not None and not _may_forget(connection, chain):
+            raise _wrong_chain(shown, chain)  # books began to follow it meanwhile
         mirror.forget_chain(connection, chain.chain_id)
         mirror.store_genesis(connection, chain.chain_id, chain.genesis)
 

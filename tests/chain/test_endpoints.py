@@ -206,8 +206,19 @@ def test_a_quorum_that_cannot_be_is_refused(count: int, quorum: int) -> None:
     """More than there are, none, or no node at all."""
     with pytest.raises(UsageError):
         Nodes([f"http://127.0.0.1:{port}" for port in range(1, count + 1)], quorum=quorum)
-    with pytest.raises(UsageError):
-        Nodes(["http://127.0.0.1:1"] * 2, quorum=2)
+
+
+@pytest.mark.parametrize(
+    "same", ["http://h:80", "http://h/", "HTTP://H", "http://h:80/", "http://u@h", "http://h/?k=1"]
+)
+def test_one_node_is_not_two(same: str) -> None:
+    """URLs that ask the same of the same are one, however they are written; others are others."""
+    for quorum in (1, 2):
+        if "@" in same or "?" in same:
+            Nodes(["http://h", same], quorum=quorum).close()
+            continue
+        with pytest.raises(UsageError, match="is named twice"):
+            Nodes(["http://h", same], quorum=quorum)
 
 
 # --- quorum

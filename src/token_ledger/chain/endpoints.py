@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from token_ledger.chain import finality
-from token_ledger.chain.exchange import Gate
+from token_ledger.chain.exchange import Gate, shown_url
 from token_ledger.chain.identity import ChainIdentity, read_identity
 from token_ledger.chain.logs import read_headers
 from token_ledger.chain.rpc import ATTEMPTS_MAX, NodeError, Rpc
@@ -92,10 +93,11 @@ class Nodes:
         """`quorum`: so many must say the same. Raises UsageError, and RpcError for a bad URL."""
         if not urls:
             raise UsageError("no node is named")
-        if not 1 <= quorum <= len(urls) or len(set(urls)) < len(urls):
+        _check_different(urls)
+        if not 1 <= quorum <= len(urls):
             raise UsageError(
-                f"a quorum of {quorum} among {len(set(urls))} different nodes",
-                hint="name at least as many nodes as must agree, each of them once",
+                f"a quorum of {quorum} among {len(urls)} nodes",
+                hint="name at least as many nodes as must agree",
             )
         self.quorum = quorum
         attempts = ATTEMPTS_MAX if len(urls) == 1 else _ATTEMPTS_AMONG_SEVERAL
@@ -262,6 +264,19 @@ class Nodes:
                 return result
         raise self._none(errors, answered=len(said), shrinkable=shrinkable)
 
+    def agree_on(self, work: Callable[[Rpc], T], told: Callable[[T], str], *, block: int) -> T:
+        """Return what `work` gives of a contract at a block, equal at as many nodes as the quorum.
+
+        `told`: an answer in words, for the error. Raises as `agree`.
+        """
+
+        def differing(one: T, other: T) -> Difference | None:
+            if one == other:
+                return None
+            return Difference(block, in_hash=False, sides=(told(one), told(other)), in_state=True)
+
+        return self.agree(work, differing, reach=block, settled=True)
+
     def headers(self, numbers: Sequence[int], *, settled: bool = False) -> list[BlockHeader]:
         """Return agreed headers by number, in the same order. Raises as `agree`."""
         return self.agree(
@@ -312,6 +327,27 @@ class Nodes:
         )
 
 
+def _check_different(urls: Sequence[str]) -> None:
+    """Raise UsageError where two URLs are one: a node cannot agree with itself."""
+    seen: set[tuple[object, ...]] = set()
+    for url in urls:
+        said = _normalised(url)
+        if said in seen:
+            raise UsageError(f"{shown_url(url)} is named twice", hint="name each node once")
+        seen.add(said)
+
+
+def _normalised(url: str) -> tuple[object, ...]:
+    """Return what two URLs share that ask the same of the same (RFC 3986, section 6.2)."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:  # whoever connects to it says what is wrong
+        return (url,)
+    user = (parts.username, parts.password)
+    return (parts.scheme, user, parts.hostname, port, parts.path.rstrip("/"), parts.query)
+
+
 def _read_head(rpc: Rpc) -> int:
     return rpc.quantity("eth_blockNumber")
 
@@ -343,6 +379,10 @@ def _disagreement(
     if difference.in_hash:
         return DisagreementError(
             what, hint="one of them is on another chain; nothing was written: ask a third node"
+        )
+    if difference.in_state:
+        return DisagreementError(
+            what, hint="one of them is wrong; nothing of it was believed: ask a third node"
         )
     return DisagreementError(
         what,

@@ -113,7 +113,8 @@ def ingest(
     A reorganisation is followed: transfers of blocks that the chain no longer has are taken back
     and kept as orphans. One deeper than the window stops the import and changes nothing.
 
-    With --follow it ends at SIGINT or SIGTERM, after the range it is storing, and exits with 0.
+    With --follow it ends at SIGINT or SIGTERM, after the range it is storing, and exits
+    with 0, or with 1 where that has findings.
     """
     from token_ledger.chain.exchange import is_websocket
     from token_ledger.converge import CONCURRENCY, WINDOW

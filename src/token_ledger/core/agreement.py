@@ -17,11 +17,13 @@ class Difference:
 
     `in_hash`: they name different blocks at that height. Otherwise it is the same block with other
     logs, which no reorganisation explains: one of the two nodes leaves logs out or makes some up.
+    `in_state`: what they differ in is neither, but what a contract is or says at that block.
     """
 
     block_number: int
     in_hash: bool
     sides: tuple[str, str]
+    in_state: bool = False
 
 
 def differing_headers(
