@@ -15,7 +15,12 @@ from token_ledger.chain.anvil import Anvil
 from token_ledger.chain.contracts import selector
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.compose import compose
-from token_ledger.errors import CanonicalChainError, NotReadyError, TokenFinalizedError
+from token_ledger.errors import (
+    CanonicalChainError,
+    NotReadyError,
+    TokenFinalizedError,
+    UsageError,
+)
 from token_ledger.finalize import finalize
 from token_ledger.finalize import reopen as reopen_replayed
 from token_ledger.ingest import ingest
@@ -181,3 +186,41 @@ def test_a_cut_over_on_its_way_is_not_given_up(ledger: Ledger, url: str) -> None
                 reopen_replayed(ledger, url)
         finally:
             rpc.call("evm_setAutomine", [True])
+
+
+def test_another_deadline_than_the_one_in_force_is_told(ledger: Ledger, url: str) -> None:
+    """Published again with another deadline, nothing is opened "before": the one in force is named.
+
+    The same snapshot again changes nothing, even when its deadline is over.
+    """
+    publish_it(ledger, url)
+    other = take(ledger, deadline=LATER + 1, sealer=books.operator())
+    for attempt in (publish, compose_publish):
+        with pytest.raises(UsageError, match=f"open until {LATER}, not until {LATER + 1}"):
+            attempt(ledger, url, other)
+    assert None is publish(ledger, url, take(ledger, deadline=LATER, over=True)).tx_hash
+
+
+def test_a_deadline_that_is_over_is_no_deadline(ledger: Ledger) -> None:
+    """Nobody could claim: refused when the snapshot is taken, before anybody signs it."""
+    second = ledger.now() // 1_000_000
+    with pytest.raises(UsageError, match=f"{second} is over"):
+        take(ledger, deadline=second)
+    assert second + 1 == take(ledger, deadline=second + 1).deadline
+
+
+def test_books_closed_by_a_snapshot_name_its_claims(ledger: Ledger) -> None:
+    """Before and after claims open, a refused entry is sent to them, not to a contract of a replay.
+
+    Rehearsed on a test chain by replay, published on another: the rehearsal's is not named.
+    """
+    with Anvil() as rehearsal, Anvil(args=("--chain-id", "7777")) as real:
+        contract = migrate(ledger, rehearsal.url).contract
+        publish_it(ledger, real.url)
+    with pytest.raises(TokenFinalizedError, match="by a snapshot") as caught:
+        ledger.transfer("alice", "bob", 1, reason="x")
+    hint = str(caught.value.hint)
+    assert "`snapshot claim`" in hint
+    assert "the snapshot's contract on chain 7777" in hint
+    assert "import" not in hint
+    assert contract.hex() not in hint.lower()

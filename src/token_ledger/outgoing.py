@@ -42,7 +42,14 @@ from token_ledger.errors import (
     UnknownBatchError,
 )
 from token_ledger.ledger import Ledger, batches, cutover
-from token_ledger.snapshot import CLAIM_GAS, OPEN_GAS, SWEEP_GAS, check_publishable, read_proof
+from token_ledger.snapshot import (
+    CLAIM_GAS,
+    OPEN_GAS,
+    SWEEP_GAS,
+    check_publishable,
+    check_same,
+    read_proof,
+)
 
 
 def compose_anchor(ledger: Ledger, rpc_url: str) -> Composition:
@@ -98,6 +105,7 @@ def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition
         if get_code(rpc, address):
             check_code(rpc, address, name=SNAPSHOT_TOKEN)
             if read_state(rpc, address).finalized:
+                check_same(rpc, address, made)
                 return _composition(chain.chain_id, address, [])
             _refuse(vaults.revert_of(rpc, ledger.operator, address, data), "the snapshot")
         else:

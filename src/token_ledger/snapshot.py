@@ -37,7 +37,7 @@ from token_ledger.chain.parts import read_open_batch
 from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.sender import Receipt, node_account
 from token_ledger.chain.signer import GasPayer, Signer
-from token_ledger.chain.state import get_code, read_state, read_words
+from token_ledger.chain.state import call_contract, get_code, read_state, read_words
 from token_ledger.core.address import to_checksum
 from token_ledger.core.hashing import address_word
 from token_ledger.core.snapshot import (
@@ -70,7 +70,8 @@ from token_ledger.errors import (
 from token_ledger.ledger import Ledger, batches, cutover, mirror_joins
 
 SNAPSHOT_NAME, PROOFS_DIR = "snapshot.json", "proofs"
-_PAGE = 2_000
+_PAGE, _MICROSECONDS = 2_000, 1_000_000
+_SNAPSHOT_CALL = contracts.selector("snapshot()")
 OPEN_GAS, CLAIM_GAS, SWEEP_GAS = 500_000, 400_000, 200_000
 
 
@@ -93,15 +94,23 @@ class SnapshotResult:
         }
 
 
-def take(ledger: Ledger, *, deadline: int, sealer: Signer | None = None) -> Snapshot:
+def take(
+    ledger: Ledger, *, deadline: int, sealer: Signer | None = None, over: bool = False
+) -> Snapshot:
     """Return the balances after the last sealed batch; signed, if `sealer` is given.
 
-    `deadline`: the last second for claims, since 1970. Raises UnknownBatchError while nothing is
+    `deadline`: the last second for claims, since 1970; not yet over, unless `over` says that it may
+    be (what was opened long ago is published again). Raises UnknownBatchError while nothing is
     sealed, UsageError where there is no balance or no such time.
     """
     token = ledger.token
     if not 0 < deadline <= DEADLINE_MAX:
         raise UsageError(f"the deadline {deadline} is no time", hint="seconds since 1970")
+    if not over and deadline * _MICROSECONDS <= (now := ledger.now()):
+        raise UsageError(
+            f"the deadline {deadline} is over: now is {now // _MICROSECONDS}",
+            hint="nobody could claim: give a later second, since 1970",
+        )
     with ledger.read() as connection:
         head = batches.head(connection, token)
         if head.number == 0:
@@ -136,6 +145,7 @@ def publish(
 ) -> SnapshotResult:
     """Create the snapshot token and open its claims; close the books. Again changes nothing.
 
+    Raises UsageError where claims are open until another deadline than this snapshot's.
     Raises NotReadyError while holds are open, entries were posted after the snapshot or the token
     was migrated there by replay, SigningKeyError without the sealer's signature,
     CanonicalChainError, RevertedError with the contract's reason.
@@ -147,6 +157,7 @@ def publish(
         chain = read_identity(rpc)
         if _is_open(ledger, rpc, address):
             _follow(ledger, chain)
+            check_same(rpc, address, made)
             return SnapshotResult(address, chain.chain_id, None, 0)
         check_publishable(ledger, rpc, chain, made)
         sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain.chain_id)
@@ -200,6 +211,23 @@ def _is_open(ledger: Ledger, rpc: Rpc, address: bytes) -> bool:
             hint="another copy of this ledger published it: only that copy can go on",
         )
     return True
+
+
+def check_same(rpc: Rpc, address: bytes, made: Snapshot) -> None:
+    """Raise UsageError or NotReadyError unless what is open there is this snapshot."""
+    shown = to_checksum(address)
+    opened = call_contract(rpc, address, _SNAPSHOT_CALL)
+    root, deadline = opened[32:64], int.from_bytes(opened[96:128], "big")
+    if deadline != made.deadline:
+        raise UsageError(
+            f"the claims of {shown} are open until {deadline}, not until {made.deadline}",
+            hint=f"the deadline in force is {deadline}: what is open is not changed any more",
+        )
+    if root != made.root:
+        raise NotReadyError(
+            f"the claims of {shown} are of the balances 0x{root.hex()}, not of 0x{made.root.hex()}",
+            hint="what is open is not changed any more: what was sealed since is not in it",
+        )
 
 
 def _follow(ledger: Ledger, chain: ChainIdentity) -> None:

@@ -135,7 +135,7 @@ def publish(
     url = need_rpc(rpc_url)
     sealer = None if signature is not None else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger:
-        made = run_take(ledger, deadline=deadline, sealer=sealer)
+        made = run_take(ledger, deadline=deadline, sealer=sealer, over=True)
         if signature is not None:
             made = replace(made, signature=read_signature(signature))
         if not to_file.wanted:

@@ -181,6 +181,8 @@ def closed_by_snapshot(
 
 def refusal(connection: Connection, token: StoredToken, closing_at: int) -> TokenFinalizedError:
     """Return the error that tells an application what to call instead of the ledger."""
+    if closed_by_snapshot(connection, token):
+        return _refusal_after_snapshot(connection, token, closing_at)
     contracts = mirror_schema.chain_contracts.c
     row = connection.execute(
         select(contracts.address, contracts.chain_id, contracts.adopted)
@@ -194,4 +196,20 @@ def refusal(connection: Connection, token: StoredToken, closing_at: int) -> Toke
         f"{token.symbol} {left} {format_timestamp(closing_at)}: it takes no entries",
         hint=f"call transfer(address,uint256) of {where}, as the holder (a vault's owner: through "
         "the vault's execute); `import` brings it back into the books",
+    )
+
+
+def _refusal_after_snapshot(
+    connection: Connection, token: StoredToken, closing_at: int
+) -> TokenFinalizedError:
+    tokens = schema.tokens.c
+    chain_id = connection.execute(
+        select(tokens.canonical_chain_id).where(tokens.token_no == token.token_no)
+    ).scalar_one()
+    where = "the snapshot's contract" + ("" if chain_id is None else f" on chain {chain_id}")
+    return TokenFinalizedError(
+        f"{token.symbol} left the ledger by a snapshot at {format_timestamp(closing_at)}: it takes"
+        " no entries",
+        hint=f"`snapshot claim` brings a balance to its holder, by claim() of {where}, once it is"
+        " open; from then on call transfer(address,uint256) there, as the holder",
     )
