@@ -18,8 +18,8 @@ from token_ledger.chain.state import get_code
 from token_ledger.compose import compose
 from token_ledger.core.address import DEPLOYMENT_PROXY, create2, to_checksum
 from token_ledger.core.hashing import keccak
-from token_ledger.core.strict import decode
-from token_ledger.errors import ForeignContractError, NotReadyError
+from token_ledger.core.strict import decode, encode
+from token_ledger.errors import FileFormatError, ForeignContractError, NotReadyError
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger
 from token_ledger.migrate import migrate
@@ -69,6 +69,11 @@ def test_the_record_says_what_is_there(ledger: Ledger, fresh_anvil: str, tmp_pat
     before = path.read_bytes()
     assert [] == write_record(ledger, fresh_anvil, path)
     assert before == path.read_bytes()
+    for other in (b"my notes", encode(record | {"chainId": 1}), encode(record | {"codeHash": ""})):
+        path.write_bytes(other)
+        with pytest.raises(FileFormatError, match="is not the record of"):
+            write_record(ledger, fresh_anvil, path)
+        assert other == path.read_bytes()
 
 
 def test_the_published_file_alone_gives_the_code_on_the_chain(

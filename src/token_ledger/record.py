@@ -27,13 +27,14 @@ from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.state import get_code
 from token_ledger.core.address import DEPLOYMENT_PROXY, to_checksum
 from token_ledger.core.hashing import keccak
-from token_ledger.core.strict import encode, to_hex
-from token_ledger.errors import ForeignContractError
+from token_ledger.core.strict import decode, encode, to_hex
+from token_ledger.errors import FileFormatError, ForeignContractError
 from token_ledger.ledger import Ledger, mirror
 from token_ledger.wholefile import write_whole
 
 RECORD_FORMAT = "token-ledger-deployment-v1"
 STANDARD_JSON = ".input.json"
+_RECORD_BYTES_MAX = 1 << 20
 _INIT_CODES = {
     contracts.TOKEN_CONTRACT: contracts.init_code,
     SNAPSHOT_TOKEN: snapshot_init_code,
@@ -105,11 +106,15 @@ def write_record(
 ) -> list[Path]:
     """Write the record, and the standard-JSON input beside it; return what was written.
 
-    A file that is there stays as it is.
+    A file that is there stays as it is. Raises FileFormatError where it is no record of this very
+    contract.
     """
     written = []
-    if not path.exists():
-        write_whole(path, encode(deployment_record(ledger, rpc_url, contract=contract)))
+    record = deployment_record(ledger, rpc_url, contract=contract)
+    if path.exists():
+        _check_same(path, record)
+    else:
+        write_whole(path, encode(record))
         written.append(path)
     source = standard_json(contract)
     beside = path.with_name(path.name.removesuffix(".json") + STANDARD_JSON)
@@ -117,6 +122,23 @@ def write_record(
         write_whole(beside, source)
         written.append(beside)
     return written
+
+
+def _check_same(path: Path, record: dict[str, Any]) -> None:
+    """Raise FileFormatError for a file that is not the record of this contract."""
+    with path.open("rb") as file:
+        there = file.read(_RECORD_BYTES_MAX)
+    try:
+        found = decode(there)
+    except FileFormatError:
+        found = {}
+    for name in ("format", "chainId", "address", "codeHash"):
+        if found.get(name) != record[name]:
+            raise FileFormatError(
+                f"{path} is there, and is not the record of {record['address']} on chain "
+                f"{record['chainId']}: its {name} is {str(found.get(name))[:80]}",
+                hint="give another --record FILE, or move that one away; what was sent stands",
+            )
 
 
 def compiler(name: str) -> dict[str, Any]:

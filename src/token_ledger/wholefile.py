@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,24 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def check_writable(path: Path) -> None:
+    """Raise OSError, with the path as given, where no file can be put. Writes nothing."""
+    folder = path.parent
+    if not folder.is_dir():
+        code = errno.ENOTDIR if folder.exists() else errno.ENOENT
+    elif path.is_dir():
+        code = errno.EISDIR
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise OSError(code, os.strerror(code), str(path))
+
+
 @contextmanager
 def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write, which stands at `path` once the block ends well. Raises OSError."""
+    check_writable(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
@@ -25,5 +41,9 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        if error.filename == str(beside):  # the name that the user gave, not ours
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)

@@ -92,6 +92,20 @@ def test_a_price_that_would_be_ignored_is_refused(book, command: tuple[str, ...]
     assert "--max-gas-price goes with --unsigned" in ended.error["message"]
 
 
+def test_a_record_that_cannot_be_written_stops_before_anything_is_sent(
+    book, fresh_anvil: str
+) -> None:
+    """A bad --record is refused with the path as given, before the node is asked to do anything."""
+    book("seal", "--sign")
+    for command in ("migrate", "anchor"):
+        for path in ("nowhere/record.json", "."):
+            ended = book(command, "--rpc", fresh_anvil, "--record", path, "--json")
+            assert 2 == ended.status
+            assert ended.error["message"].startswith(f"{path}: ")
+    with Rpc(fresh_anvil) as rpc:
+        assert 0 == rpc.quantity("eth_blockNumber")
+
+
 def test_an_anchors_price_is_bounded(book, fresh_anvil: str) -> None:
     """`anchor --max-gas-price` offers no more than it for any of its transactions."""
     book("seal", "--sign")

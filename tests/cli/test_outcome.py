@@ -45,6 +45,7 @@ def test_what_could_not_be_done_is_2(kind) -> None:
 def test_ctrl_c_is_130_at_work_and_at_a_prompt() -> None:
     """Ctrl-C exits 130, also while a prompt waits; the end of input there exits 2."""
     assert 130 == failure_of(KeyboardInterrupt()).status
+    assert "a transaction may be on its way" in str(failure_of(KeyboardInterrupt()).hint)
     for cause, status in ((KeyboardInterrupt(), 130), (EOFError(), 2)):
         try:
             try:

@@ -26,6 +26,7 @@ from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted, filled
 from token_ledger.core.strict import to_hex
 from token_ledger.errors import UsageError
+from token_ledger.wholefile import check_writable
 
 if TYPE_CHECKING:
     from token_ledger.chain.signer import Signer
@@ -156,6 +157,8 @@ def migrate(
     if wants_plan:
         return _plan(app, rpc_url, gas_prices)
     url = need_rpc(rpc_url)
+    if record is not None:
+        check_writable(record)
     if reopen:
         return _reopen(app, url)
     if wants_finalize:

@@ -47,7 +47,10 @@ def failure_of(error: BaseException) -> Failure:
         status = REFUSED if isinstance(error, RuleError) else FAILED
         return Failure(status, error.code, error.message, error.hint)
     if isinstance(error, KeyboardInterrupt) or _is_interrupt(error):
-        hint = "what was committed stays, the rest was undone"
+        hint = (
+            "what was committed stays, the rest was undone; a transaction may be on its way: "
+            "where one was being sent, run it again"
+        )
         return Failure(INTERRUPTED, "interrupted", "interrupted", hint)
     if isinstance(error, EOFError | click.Abort):
         hint = "no terminal to ask on: use --password-file or the environment"

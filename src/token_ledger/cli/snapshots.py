@@ -30,6 +30,7 @@ from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.signing import Outgoing, outgoing_options, write_record_of
 from token_ledger.core.address import to_checksum
 from token_ledger.core.strict import decode, to_hex
+from token_ledger.wholefile import check_writable
 
 if TYPE_CHECKING:
     from token_ledger.snapshot import SnapshotResult
@@ -133,6 +134,8 @@ def publish(
     from token_ledger.snapshot import take as run_take
 
     url = need_rpc(rpc_url)
+    if record is not None:
+        check_writable(record)
     sealer = None if signature is not None else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger:
         made = run_take(ledger, deadline=deadline, sealer=sealer, over=True)
@@ -252,6 +255,8 @@ def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Ou
     from token_ledger.anchor import anchor as run_anchor
 
     url = need_rpc(rpc_url)
+    if record is not None:
+        check_writable(record)
     if to_file.wanted:
         from token_ledger.outgoing import compose_anchor
 
