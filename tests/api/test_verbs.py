@@ -89,6 +89,24 @@ def test_lists(api: Api) -> None:
         i["posted"] for i in again
     ]
     assert 52 * ONE == api.ledger.get_balance("bob")
+    for other in (
+        body | {"atomic": True},
+        body | {"postings": [good, bad, good, good]},
+        body | {"postings": [good, good, good]},
+        body | {"postings": [good]},
+    ):
+        conflict = post(api, "/postings", other, scope="write", headers=dict(headers))
+        assert (409, "key_conflict") == (conflict.status_code, conflict.json()["code"])
+    moved = post(api, "/transfer", good, scope="write", headers={"Idempotency-Key": "k:0"})
+    assert (201, None) == (moved.status_code, moved.headers.get("Idempotent-Replayed"))
+    whole = {"postings": [good, good]}
+    for said in (None, "true"):
+        answer = post(api, "/postings", whole, scope="write", headers={"Idempotency-Key": "w"})
+        assert (200, said) == (answer.status_code, answer.headers.get("Idempotent-Replayed"))
+    own = {"postings": [good | {"idempotency_key": "mine"}]}
+    both = post(api, "/postings", own, scope="write", headers={"Idempotency-Key": "x"})
+    assert 400 <= both.status_code < 500
+    assert 55 * ONE == api.ledger.get_balance("bob")
     issued = {"postings": [good | {"from_account": "system"}]}
     assert 403 == post(api, "/postings", issued, scope="write").status_code
     assert 200 == post(api, "/postings", issued).status_code

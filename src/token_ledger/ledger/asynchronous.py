@@ -184,21 +184,31 @@ class AsyncLedger(_Verbs):
 
     @overload
     async def post_many(
-        self, records: Sequence[Record], *, atomic: Literal[True] = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: Literal[True] = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted]: ...
 
     @overload
     async def post_many(
-        self, records: Sequence[Record], *, atomic: bool
+        self, records: Sequence[Record], *, atomic: bool, idempotency_key: str | None = None
     ) -> list[Posted | TokenLedgerError]: ...
 
     async def post_many(
-        self, records: Sequence[Record], *, atomic: bool = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: bool = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted] | list[Posted | TokenLedgerError]:
         """Post one record in a shared commit, or a list in one of its own, as `Ledger` does."""
-        if atomic and len(records) == 1:
+        if atomic and len(records) == 1 and idempotency_key is None:
             return [await self._post(records[0])]
-        return await self.call(Ledger.post_many, records, atomic=atomic)
+        return await self.call(
+            Ledger.post_many, records, atomic=atomic, idempotency_key=idempotency_key
+        )
 
     async def transfer(
         self, from_account: str, to_account: str, amount: Amount, **words: Unpack[Words]

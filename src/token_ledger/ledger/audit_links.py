@@ -173,7 +173,8 @@ def check_requests(connection: Connection, token: StoredToken) -> Iterator[Findi
         .where(
             request.token_no == token.token_no,
             _ENTRY.nonce.is_(None)
-            | (_ENTRY.nonce != request.nonce)
+            # A list's first entry bears a key derived from the list's, or a redacted one.
+            | ((_ENTRY.nonce != request.nonce) & _ENTRY.idempotency_key.not_like("list:%"))
             | (_ENTRY.token_no != request.token_no),
         )
         .order_by(request.entry_no)

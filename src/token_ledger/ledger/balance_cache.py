@@ -127,20 +127,28 @@ class CachedLedger(Ledger):
 
     @overload
     def post_many(
-        self, records: Sequence[Record], *, atomic: Literal[True] = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: Literal[True] = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted]: ...
 
     @overload
     def post_many(
-        self, records: Sequence[Record], *, atomic: bool
+        self, records: Sequence[Record], *, atomic: bool, idempotency_key: str | None = None
     ) -> list[Posted | TokenLedgerError]: ...
 
     def post_many(
-        self, records: Sequence[Record], *, atomic: bool = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: bool = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted] | list[Posted | TokenLedgerError]:
         """Post a list as the ledger underneath does, which may share commits."""
         try:
-            results = self._inner.post_many(records, atomic=atomic)
+            results = self._inner.post_many(records, atomic=atomic, idempotency_key=idempotency_key)
         except (InputError, RuleError):
             raise
         except BaseException:

@@ -265,18 +265,26 @@ class CoalescedLedger(Ledger):
 
     @overload
     def post_many(
-        self, records: Sequence[Record], *, atomic: Literal[True] = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: Literal[True] = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted]: ...
 
     @overload
     def post_many(
-        self, records: Sequence[Record], *, atomic: bool
+        self, records: Sequence[Record], *, atomic: bool, idempotency_key: str | None = None
     ) -> list[Posted | TokenLedgerError]: ...
 
     def post_many(
-        self, records: Sequence[Record], *, atomic: bool = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: bool = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted] | list[Posted | TokenLedgerError]:
         """Post one record in a shared commit, or a list in one of its own, as `Ledger` does."""
-        if atomic and len(records) == 1:
+        if atomic and len(records) == 1 and idempotency_key is None:
             return [self._coalescer.post(records[0])]
-        return super().post_many(records, atomic=atomic)
+        return super().post_many(records, atomic=atomic, idempotency_key=idempotency_key)

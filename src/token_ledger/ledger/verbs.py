@@ -22,7 +22,7 @@ from token_ledger.core.parse import (
 )
 from token_ledger.core.types import SYSTEM, Record, Texts
 from token_ledger.errors import KeyConflictError, TokenLedgerError, UsageError
-from token_ledger.ledger import accounts, posting
+from token_ledger.ledger import accounts, lists, posting
 from token_ledger.ledger.composite import Desk, unposted
 from token_ledger.ledger.posted import Posted
 from token_ledger.ledger.requests import PostingContext, Words
@@ -94,24 +94,41 @@ class Verbs(ABC):
 
     @overload
     def post_many(
-        self, records: Sequence[Record], *, atomic: Literal[True] = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: Literal[True] = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted]: ...
 
     @overload
     def post_many(
-        self, records: Sequence[Record], *, atomic: bool
+        self, records: Sequence[Record], *, atomic: bool, idempotency_key: str | None = None
     ) -> list[Posted | TokenLedgerError]: ...
 
     def post_many(
-        self, records: Sequence[Record], *, atomic: bool = True
+        self,
+        records: Sequence[Record],
+        *,
+        atomic: bool = True,
+        idempotency_key: str | None = None,
     ) -> list[Posted] | list[Posted | TokenLedgerError]:
         """Post all records, in order and in one transaction, or none of them.
 
         With `atomic=False` those land that may, and each other's place holds the error, not raised,
         that refused it: an InputError or a RuleError. What is nobody's fault is raised, and then
         none was posted.
+
+        `idempotency_key`: of the whole list, whose postings then bear none of their own. The same
+        list again under it returns the first results, and what was refused before is tried anew;
+        another list, or another `atomic`, raises KeyConflictError if anything of it was posted.
         """
         token = self.token
+        if idempotency_key is not None:
+            key = idempotency_key
+            return self.run(
+                lambda c: lists.post(Desk(c, self.context, token), records, atomic=atomic, key=key)
+            )
         if atomic:
             return self.run(lambda c: posting.post(c, self.context, token, records))
         return self.run(lambda c: posting.post_each(c, self.context, token, records, known={}))

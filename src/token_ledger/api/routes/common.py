@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from token_ledger.api import models
 from token_ledger.api.guard import need
 from token_ledger.api.problems import documented
+from token_ledger.errors import TokenLedgerError
 from token_ledger.ledger import AsyncLedger, Awarded, Posted
 
 AccountPath = Annotated[str, Path(min_length=1, max_length=1000)]
@@ -34,12 +35,12 @@ def ledger_of(request: Request) -> AsyncLedger:
     return ledger
 
 
-def posts(*statuses: int) -> dict[str, Any]:
-    """Return what OpenAPI says of a route that posts one entry."""
+def posts(*statuses: int, status: int = 201) -> dict[str, Any]:
+    """Return what OpenAPI says of a route that posts, and answers so with `status`."""
     said = "`true` where an earlier request under the key had posted it."
     replayed = {REPLAYED: {"description": said, "schema": {"type": "string", "enum": ["true"]}}}
     problems = documented(404, 409, 422, *statuses)
-    return {"status_code": 201, "responses": {**problems, 201: {"headers": replayed}}}
+    return {"status_code": status, "responses": {**problems, status: {"headers": replayed}}}
 
 
 def answer(response: Response, posted: Posted) -> models.PostedOut:
@@ -52,6 +53,16 @@ def answer_award(response: Response, awarded: Awarded) -> models.AwardedOut:
     """Return what an award became, marked where it is a repeat."""
     _mark(response, awarded)
     return models.awarded_out(awarded)
+
+
+def answer_list(
+    response: Response, outcomes: list[Posted | TokenLedgerError]
+) -> list[models.ItemOut]:
+    """Return what a list became, marked where all of it that is posted was posted before."""
+    posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+    if posted and all(one.repeated for one in posted):
+        _mark(response, posted[0])
+    return [models.item_out(outcome) for outcome in outcomes]
 
 
 def _mark(response: Response, posted: Posted) -> None:

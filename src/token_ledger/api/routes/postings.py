@@ -10,19 +10,19 @@ from fastapi import Request, Response
 
 from token_ledger.api import bodies, models
 from token_ledger.api.guard import require
-from token_ledger.api.problems import documented
 from token_ledger.api.routes.common import (
     EntryPath,
     Key,
     answer,
     answer_award,
+    answer_list,
     ledger_of,
     posts,
     router,
 )
 from token_ledger.core.types import SYSTEM
-from token_ledger.ledger import Ledger
-from token_ledger.ledger.requests import fresh_key
+from token_ledger.errors import TokenLedgerError
+from token_ledger.ledger import Ledger, Posted
 
 writes, mints = router("write", "postings"), router("mint", "postings")
 admins = router("admin", "postings")
@@ -118,31 +118,33 @@ async def reverse(
     return answer(response, posted)
 
 
-@writes.post("/postings", responses=documented(404, 409, 422))
-async def post_many(request: Request, body: bodies.PostingsIn, key: Key = None) -> models.ItemsOut:
+@writes.post("/postings", **posts(status=200))
+async def post_many(
+    request: Request, response: Response, body: bodies.PostingsIn, key: Key = None
+) -> models.ItemsOut:
     """Post a list: all or none, or with `atomic` false those that may be posted.
 
-    A posting without a key of its own gets the header's with its place, as in `KEY:0`, so that the
-    same list again is posted once. Where `system` is on a side the key needs the scope `mint`.
+    Under the header's key, which is the whole list's, the same list again is posted once and any
+    other is refused (409); its postings then bear no keys of their own. Of a list with `atomic`
+    false what was refused is tried again. Where `system` is on a side the key needs `mint`.
     """
     if any(SYSTEM in (one.from_account, one.to_account) for one in body.postings):
         require(request.state.key, "mint")
-    stem = fresh_key() if key is None else key
 
-    def post(ledger: Ledger) -> list[models.ItemOut]:
+    def post(ledger: Ledger) -> list[Posted | TokenLedgerError]:
         records = [
             ledger.record(
                 one.from_account,
                 one.to_account,
                 one.amount,
-                **one.keywords(one.idempotency_key or f"{stem}:{place}"),
+                **one.keywords(one.idempotency_key),
             )
-            for place, one in enumerate(body.postings)
+            for one in body.postings
         ]
-        outcomes = ledger.post_many(records, atomic=body.atomic)
-        return [models.item_out(outcome) for outcome in outcomes]
+        return ledger.post_many(records, atomic=body.atomic, idempotency_key=key)
 
-    return models.ItemsOut(items=await ledger_of(request).call(post))
+    outcomes = await ledger_of(request).call(post)
+    return models.ItemsOut(items=answer_list(response, outcomes))
 
 
 ROUTERS = (writes, mints, admins)

@@ -1,0 +1,104 @@
+"""A list of postings under a key of its own.
+
+The list's words are remembered under its key with its first entry, so that another list under it
+is refused. Its postings bear keys derived from the list's key and their places, which nobody can
+take before. Runs in its callers' transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from token_ledger.core.entry import entry_nonce
+from token_ledger.core.hashing import encode_tuple, keccak
+from token_ledger.core.parse import canonical_metadata, parse_key
+from token_ledger.core.types import Record
+from token_ledger.errors import KeyConflictError, TokenLedgerError, UsageError
+from token_ledger.ledger import posting, schema
+from token_ledger.ledger.composite import Desk
+from token_ledger.ledger.posted import Posted
+from token_ledger.ledger.requests import check_record, derived_key
+from token_ledger.ledger.stores import open_store
+
+KEY_PREFIX = "list:"
+
+
+def post(desk: Desk, records: Sequence[Record], *, atomic: bool, key: str) -> list[Posted]:
+    """Post a list as `Ledger.post_many` does, once under its key; return what each one became.
+
+    Where it is not `atomic`, the error of each refused posting is in its place. Raises
+    KeyConflictError for a key of which another list, or another request, has posted something.
+    """
+    if any(record.idempotency_key is not None for record in records):
+        raise UsageError(
+            "a list with a key holds postings with keys of their own",
+            hint="give the list a key, or its postings",
+        )
+    nonce = entry_nonce(desk.context.secret, parse_key(key))
+    keyed = [
+        replace(r, idempotency_key=derived_key(desk.context, nonce, f"{KEY_PREFIX}{place}"))
+        for place, r in enumerate(records)
+    ]
+    if atomic:
+        for record in records:
+            check_record(record)
+    digest = _digest(desk, records, atomic=atomic)
+    is_known = _check(desk, nonce, digest, key)
+    if open_store(desk.connection, desk.token.token_no).find([nonce]):
+        raise _conflict(key)
+    results: list[Posted | TokenLedgerError]
+    if atomic:
+        results = [*posting.post(desk.connection, desk.context, desk.token, keyed)]
+    else:
+        results = posting.post_each(desk.connection, desk.context, desk.token, keyed, known={})
+    landed = [result for result in results if isinstance(result, Posted)]
+    if landed and not is_known:
+        _remember(desk, nonce, digest, entry_no=landed[0].entry_no)
+        _check(desk, nonce, digest, key)  # another list that came at once may have been first
+    return results  # type: ignore[return-value]  # errors are there only if not atomic
+
+
+def _digest(desk: Desk, records: Sequence[Record], *, atomic: bool) -> bytes:
+    # As text by `repr`, not RFC 8785: a list of which some are refused may hold anything.
+    words = [
+        (
+            (r.from_account, r.to_account, r.value, r.timestamp),
+            (r.texts.reason, r.texts.reference_type, r.texts.reference_id),
+            (r.texts.memo, r.texts.metadata),
+        )
+        for r in records
+    ]
+    said = canonical_metadata(["post_many", atomic, ascii(words)])
+    return keccak(encode_tuple(desk.context.secret, said))
+
+
+def _check(desk: Desk, nonce: bytes, digest: bytes, key: str) -> bool:
+    """Return whether the list is remembered. Raises KeyConflictError for other words."""
+    table = schema.token_requests.c
+    found = desk.connection.execute(
+        select(table.digest).where(table.token_no == desk.token.token_no, table.nonce == nonce)
+    ).scalar()
+    if found is not None and bytes(found) != digest:
+        raise _conflict(key)
+    return found is not None
+
+
+def _remember(desk: Desk, nonce: bytes, digest: bytes, *, entry_no: int) -> None:
+    """Remember the list's words, unless they are; waits for one that is being remembered."""
+    dialect = postgresql if desk.connection.dialect.name == "postgresql" else sqlite
+    desk.connection.execute(
+        dialect.insert(schema.token_requests)
+        .values(token_no=desk.token.token_no, nonce=nonce, digest=digest, entry_no=entry_no)
+        .on_conflict_do_nothing()
+    )
+
+
+def _conflict(key: str) -> KeyConflictError:
+    return KeyConflictError(
+        f"the key {key[:100]!r} belongs to another list or request",
+        hint="a new list needs a new key",
+    )
