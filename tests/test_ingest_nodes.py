@@ -15,7 +15,7 @@ import pytest
 from tests import books
 from tests.chain import faults
 from tests.chain.emitter import Emitter
-from tests.chain.proxy import Fault, Proxy
+from tests.chain.proxy import Fault, Proxy, RefusedError
 from tests.onchain import count
 from tests.test_ingest_forks import check_as_fresh, live
 
@@ -136,6 +136,53 @@ def test_a_node_that_lies_is_outvoted_by_none_and_nothing_is_written(
     with proxies(node, *pair) as urls, pytest.raises(DisagreementError, match="disagree on block"):
         ingest(empty, urls, contract=emitter.address, quorum=2, window=window, from_block=0)
     assert 0 == count(empty)
+
+
+def codes(change: Callable[[int], bool]) -> Fault:
+    """Return the fault of a node that denies the contract at blocks of which `change` holds."""
+
+    def denies(call: Any) -> bool:
+        return call.params[1] != "latest" and change(int(call.params[1], 16))
+
+    return faults.Alter(change=lambda *_: "0x", methods=["eth_getCode"], when=denies)
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+@pytest.mark.parametrize("told", ["deployed in block", "no contract"])
+def test_no_node_alone_says_where_a_contract_begins(
+    empty: Ledger, node: str, rpc: Rpc, emitter: Emitter, liar: int, told: str
+) -> None:
+    """With --quorum 2 too late a beginning, or none, is a disagreement; nothing is written."""
+    head = rpc.quantity("eth_blockNumber")
+    late = codes(lambda number: number < head - 5 or told == "no contract")
+    pair = [None, None]
+    pair[liar] = late  # type: ignore[call-overload]
+    with proxies(node, *pair) as urls, pytest.raises(DisagreementError, match=told):
+        ingest(empty, urls, contract=emitter.address, quorum=2)
+    assert (0, True) == (count(empty), late.struck > 0)
+    assert 2 * BLOCKS == ingest(empty, node, contract=emitter.address).transfers
+
+
+@pytest.mark.parametrize("forgetful", [0, 1])
+def test_a_node_without_old_states_is_no_disagreement(
+    empty: Ledger, node: str, rpc: Rpc, emitter: Emitter, forgetful: int
+) -> None:
+    """It does not know where a contract begins: the import then begins at the beginning."""
+    head = rpc.quantity("eth_blockNumber")
+
+    def refuse(call: Any, _: Any) -> Any:
+        raise RefusedError({"code": -32000, "message": "missing trie node"})
+
+    pruned = faults.Alter(
+        change=refuse,
+        methods=["eth_getCode"],
+        when=lambda call: call.params[1] not in ("latest", hex(head)),
+    )
+    pair = [None, None]
+    pair[forgetful] = pruned  # type: ignore[call-overload]
+    with proxies(node, *pair) as urls:
+        done = ingest(empty, urls, contract=emitter.address, quorum=2)
+    assert (2 * BLOCKS, 0, True) == (done.transfers, done.from_block, pruned.struck > 0)
 
 
 @pytest.mark.parametrize("depth", [3, 12])

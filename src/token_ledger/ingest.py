@@ -18,10 +18,11 @@ from token_ledger.chain.deploy import deployment_block
 from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.rpc import Rpc
-from token_ledger.chain.state import get_code, read_state
+from token_ledger.chain.state import Block, ContractState, get_code, read_state
 from token_ledger.chain.verified import find_trusted
 from token_ledger.converge import CONCURRENCY, WINDOW, Importer, StoppedError
 from token_ledger.core.address import to_checksum
+from token_ledger.core.agreement import Difference
 from token_ledger.core.hashing import keccak
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.enter import EnterResult
@@ -213,15 +214,16 @@ def _find_contracts(
             )
         return known
 
-    def find(address: bytes | None) -> StoredContract:
-        return nodes.run(lambda rpc: _find_contract(ledger, rpc, chain, address, from_block))
-
-    found = [find(address) for address in addresses]
+    found = [_find_contract(ledger, nodes, chain, address, from_block) for address in addresses]
     return list({contract.contract_no: contract for contract in found}.values())
 
 
 def _find_contract(
-    ledger: Ledger, rpc: Rpc, chain: ChainIdentity, address: bytes | None, from_block: int | None
+    ledger: Ledger,
+    nodes: Nodes,
+    chain: ChainIdentity,
+    address: bytes | None,
+    from_block: int | None,
 ) -> StoredContract:
     with ledger.read() as connection:
         if address is None:
@@ -235,14 +237,21 @@ def _find_contract(
             f"the ledger knows no contract of {ledger.token.symbol} on chain {chain.chain_id}",
             hint="run `migrate`, or name any ERC-20 with --contract",
         )
-    code = get_code(rpc, address)
+    head = 0 if nodes.quorum == 1 else nodes.head()
+    block: Block = "latest" if nodes.quorum == 1 else hex(head)
+    code = nodes.agree_on(lambda rpc: get_code(rpc, address, block=block), _code_told, block=head)
     if not code:
         raise ForeignContractError(
             f"there is no contract at {to_checksum(address)} on chain {chain.chain_id}",
             hint="check chain and address",
         )
-    token = _token_of(ledger, rpc, address) if contracts.is_our_code(code) else None
-    start = deployment_block(rpc, address) if from_block is None or token else from_block
+    token = None
+    if contracts.is_our_code(code):
+        state = nodes.agree_on(
+            lambda rpc: read_state(rpc, address, block=block), _state_told, block=head
+        )
+        token = _token_of(ledger, state, address)
+    start = _deployed(nodes, address, head) if from_block is None or token else from_block
     return ledger.run(
         lambda connection: mirror.record_contract(
             connection,
@@ -257,12 +266,40 @@ def _find_contract(
     )
 
 
-def _token_of(ledger: Ledger, rpc: Rpc, address: bytes) -> StoredToken | None:
+def _code_told(code: bytes) -> str:
+    return f"code with the hash 0x{keccak(code).hex()}" if code else "no contract"
+
+
+def _state_told(state: ContractState) -> str:
+    return f"a contract of token 0x{state.token_uid.hex()} at batch {state.head_number}"
+
+
+def _deployed(nodes: Nodes, address: bytes, head: int) -> int:
+    """Return where the logs of a contract begin, as far as the quorum knows; 0 to be safe.
+
+    A node without old states does not know: that is no disagreement, the beginning is taken then.
+    """
+    starts: list[int] = []
+
+    def ask(rpc: Rpc) -> int:
+        starts.append(deployment_block(rpc, address))
+        return starts[-1]
+
+    def differing(one: int, other: int) -> Difference | None:
+        if one == other or 0 in (one, other):
+            return None
+        first, second = (f"a contract deployed in block {start}" for start in (one, other))
+        return Difference(max(one, other), in_hash=False, sides=(first, second), in_state=True)
+
+    nodes.agree(ask, differing, reach=head, settled=True)
+    return min(starts)
+
+
+def _token_of(ledger: Ledger, state: ContractState, address: bytes) -> StoredToken | None:
     """Return the token whose own contract this is: deployed by us, or holding our history.
 
     Anybody may deploy our code with any uid; what such a contract says is no replay of ours.
     """
-    state = read_state(rpc, address)
     token = next((token for token in ledger.tokens() if token.uid == state.token_uid), None)
     if token is None or address == contracts.token_address(token, ledger.operator):
         return token
