@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import books
-from tests.chain.fake_node import FakeNode
+from tests.chain.fake_node import Failure, FakeNode
 from tests.chain.living import ADDRESS, NOBODY, TOKEN, LivingToken, log, sums
 from tests.entered import A, B, bring, entries, life, take_in
 from tests.onchain import count, found
@@ -18,7 +19,13 @@ from token_ledger.chain.identity import read_identity
 from token_ledger.chain.rpc import Rpc
 from token_ledger.check import check
 from token_ledger.core.address import to_checksum
-from token_ledger.errors import TokenExistsError, TokenFinalizedError, UsageError, WrongChainError
+from token_ledger.errors import (
+    RpcError,
+    TokenExistsError,
+    TokenFinalizedError,
+    UsageError,
+    WrongChainError,
+)
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, batches
 from token_ledger.migrate import migrate
@@ -44,6 +51,31 @@ def test_the_contract_says_its_terms(ledger: Ledger) -> None:
         assert ("LIV", "Living Token", 18) == (token.symbol, token.name, token.decimals)
         with pytest.raises(TokenExistsError, match="is the contract of a token"):
             adopt(ledger, node.url, TOKEN, symbol="OTHER")
+
+
+def test_whether_it_is_a_proxy_must_be_known(ledger: Ledger) -> None:
+    """Taken in while no node says it, every later answer would look like an upgrade; later none
+    at all is no finding, nor an upgrade that was there before.
+    """
+    chain = LivingToken(life(), head=12, depth=4)
+    silent, runs = [True], {"latest": B.rjust(32, b"\0")}
+
+    def answer(method: str, params: list[Any]) -> Any:
+        if method != "eth_getStorageAt":
+            return chain(method, params)
+        if silent[0]:
+            return Failure(-32601, "the method does not exist")
+        return "0x" + runs.get(params[2], A.rjust(32, b"\0")).hex()
+
+    with FakeNode(answer) as node:
+        with pytest.raises(RpcError, match="does not say whether"):
+            take_in(ledger, node.url)
+        silent[0] = False
+        take_in(ledger, node.url)
+        for silent[0] in (False, True):
+            entered = bring(ledger, node.url).entered
+            assert entered is not None
+            assert [] == entered.findings
 
 
 def test_the_application_posts_nothing(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.state import get_code
 from token_ledger.core.address import to_checksum
 from token_ledger.core.hashing import keccak
-from token_ledger.errors import ForeignContractError, TokenExistsError, UsageError
+from token_ledger.errors import ForeignContractError, RpcError, TokenExistsError, UsageError
 from token_ledger.ledger import (
     Connection,
     Ledger,
@@ -55,6 +55,11 @@ def adopt(
         terms = _terms(rpc, contract, symbol, name, decimals)
         start = deployment_block(rpc, contract) if from_block is None else from_block
         code_hash, implementation = keccak(code), read_implementation(rpc, contract)
+        if implementation is None:  # every later answer would look like an upgrade
+            raise RpcError(
+                f"{rpc.shown} does not say whether {to_checksum(contract)} is a proxy",
+                hint="name a node that answers eth_getStorageAt",
+            )
 
         def work(connection: Connection) -> StoredToken:
             _check_free(connection, chain, contract, start)
@@ -68,7 +73,7 @@ def adopt(
                 address=contract,
                 block_number=start,
                 code_hash=code_hash,
-                implementation=implementation,
+                implementation=implementation or None,
                 now=ledger.now(),
             )
             _give_away(connection, ledger, token, chain, stored)

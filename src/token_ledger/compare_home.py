@@ -168,8 +168,8 @@ class Followed:
         if found != recorded:
             self.result.add([code_differs(recorded, found)])
         runs = read_implementation(rpc, address, block=at)
-        if runs != self.contract.implementation:
-            self.result.add([upgraded(self.contract.implementation, runs)])
+        if runs is not None and (runs or None) != self.contract.implementation:
+            self.result.add([upgraded(self.contract.implementation, runs or None)])
 
 
 __all__ = ["Followed"]

@@ -8,6 +8,7 @@ they cannot take. Run after run, so that it is killed at any instant without har
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.erc20 import read_implementation
@@ -104,10 +105,22 @@ def enter(
     up_to = _agreed(ledger, nodes, contract, final)
     result = _Entering(ledger, token, contract, progress).run(home, up_to)
     if contract.adopted:
-        runs = nodes.run(lambda rpc: read_implementation(rpc, contract.address))
-        if runs != contract.implementation:
-            result.findings.append(upgraded(contract.implementation, runs))
+        result.findings += _find_upgrade(nodes, contract, final)
     return result
+
+
+def _find_upgrade(nodes: Nodes, contract: StoredContract, final: BlockHeader) -> list[Finding]:
+    """Return the finding for a proxy that for good runs other code; none where no node says.
+
+    A token may have been taken in after an upgrade that is not final yet: what runs now decides.
+    """
+    found: list[bytes] = []
+    for block in (hex(final.number), "latest"):
+        runs = nodes.run(partial(read_implementation, address=contract.address, block=block))
+        if runs is None or (runs or None) == contract.implementation:
+            return []
+        found.append(runs)
+    return [upgraded(contract.implementation, found[0] or None)]
 
 
 def _home(

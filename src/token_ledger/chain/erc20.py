@@ -39,15 +39,18 @@ def read_decimals(rpc: Rpc, address: bytes) -> int | None:
 
 
 def read_implementation(rpc: Rpc, address: bytes, *, block: Block = "latest") -> bytes | None:
-    """Return the address of the code that a proxy runs (EIP-1967); None where it is none."""
+    """Return the address of the code that a proxy runs (EIP-1967); empty where it is no proxy.
+
+    None where the node does not say: nothing is known then.
+    """
     method = "eth_getStorageAt"
     try:
         answer = rpc.call(method, [hex_data(address), hex_data(IMPLEMENTATION_SLOT), block])
-    except NodeError:  # a node without it: nothing is known then
+    except NodeError:  # it has not the method, or no longer the state of that block
         return None
     with rpc.decoding(method):
         slot = decode_data(answer, size=32)
-    return slot[12:] if any(slot) else None
+    return slot[12:] if any(slot) else b""
 
 
 def _ask(rpc: Rpc, address: bytes, signature: str) -> bytes:
