@@ -142,6 +142,20 @@ def test_a_reorganisation_in_the_middle_of_an_import_is_followed(
             check_as_fresh(ledger, node, emitter.address, tmp_path)
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_block_that_is_gone_for_a_moment_is_asked_for_again(
+    node: str, emitter: Emitter, tmp_path: Path, verify: bool
+) -> None:
+    """In the middle of a reorganisation a node has no block of a number that it had reached."""
+    for skip in (1, 2, 5):
+        url = f"sqlite:///{tmp_path / f'gone{skip}.db'}"
+        gone = faults.Alter(lambda *_: None, methods=["eth_getBlockByNumber"], skip=skip, times=1)
+        with books.create(url, tmp_path) as ledger, Proxy(node) as proxy, proxy.suffering(gone):
+            ingest(ledger, proxy.url, contract=emitter.address, verify=verify)
+            assert 1 == gone.struck
+            check_as_fresh(ledger, node, emitter.address, tmp_path)
+
+
 def test_two_contracts_go_back_together(
     empty: Ledger, rpc: Rpc, node: str, emitter: Emitter
 ) -> None:

@@ -20,6 +20,7 @@ from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.finality import CONFIRMATIONS
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.logs import LogReader, Wanted
+from token_ledger.chain.rpc import UnknownBlockError
 from token_ledger.chain.verified import VerifyingReader
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import BlockHeader, ChainRange
@@ -109,7 +110,7 @@ class Importer:
                     self.orphaned += self._take_back(fork).transfers
                 self._catch_up(from_block)
                 self._enter()
-            except ForkedError as error:
+            except (ForkedError, UnknownBlockError) as error:
                 told = error
                 time.sleep(_PAUSE_S * round_)
             except DisagreementError as error:
@@ -119,7 +120,7 @@ class Importer:
                 time.sleep(_PAUSE_AMONG_SEVERAL_S * round_)
             else:
                 return
-        if isinstance(told, DisagreementError):
+        if isinstance(told, (DisagreementError, UnknownBlockError)):
             raise told
         raise RpcError(
             f"{self.nodes.shown} contradicts itself: {told.message}",

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from token_ledger.core.types import Record
 from token_ledger.errors import (
     AccountExistsError,
     InsufficientBalanceError,
@@ -54,6 +56,35 @@ def at_once(url: str, works: list[Callable[[Ledger], Any]]) -> list[Any]:
 
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(run, works))
+
+
+def while_open(url: str, first: Record, work: Callable[[Ledger], Any]) -> Any:
+    """Return what `work` gives that is begun before a posting commits, and waits for it.
+
+    Not two threads and luck: whatever does not wait has ended, on what was there before.
+    """
+    with Ledger.open(url) as ledger, ThreadPoolExecutor(1) as pool:
+        with ledger.write() as connection:
+            posting.post(connection, ledger.context, ledger.token, [first])
+            future = pool.submit(at_once, url, [work])
+            until = time.monotonic() + 60
+            while not future.done() and not _somebody_waits(ledger) and time.monotonic() < until:
+                wait([future], timeout=0.01)
+        [result] = future.result()
+        return result
+
+
+def _somebody_waits(ledger: Ledger) -> bool:
+    """Tell whether a connection waits for a lock; SQLite cannot tell, where a moment must do."""
+    if ledger.engine.dialect.name == "sqlite":
+        time.sleep(0.2)
+        return True
+    with ledger.read() as connection:
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(connection.execute(waiting).scalar_one())
 
 
 def check_books(url: str) -> None:
@@ -94,6 +125,25 @@ def test_two_mints_cannot_pass_the_maximum(coins: str) -> None:
     assert [SupplyExceededError] == [type(r) for r in results if isinstance(r, Exception)]
     with Ledger.open(coins) as ledger:
         assert 600 == ledger.get_total_supply()
+    check_books(coins)
+
+
+def test_mint_waits_for_one_under_way(coins: str) -> None:
+    """A mint that begins while another has not committed counts it against the maximum."""
+    with Ledger.open(coins) as ledger:
+        first = ledger.record("system", "a", 600, reason="x")
+    result = while_open(coins, first, lambda ledger: ledger.mint("b", 600, reason="x"))
+    assert SupplyExceededError is type(result)
+    check_books(coins)
+
+
+def test_spend_waits_for_one_under_way(coins: str) -> None:
+    """A spend that begins while another has not committed finds the money gone."""
+    with Ledger.open(coins) as ledger:
+        ledger.mint("a", 10, reason="x")
+        first = ledger.record("a", "b", 10, reason="x")
+    result = while_open(coins, first, lambda ledger: ledger.transfer("a", "c", 10, reason="x"))
+    assert InsufficientBalanceError is type(result)
     check_books(coins)
 
 

@@ -31,11 +31,11 @@ SMALL = "sqlite"  # what one engine shows need not be shown on the other
 CANARIES: dict[str, tuple[str, str, str, str]] = {
     "rows are not locked": (
         *(' ORDER BY account_no FOR NO KEY UPDATE"', ' ORDER BY account_no"'),
-        *("test_concurrency.py", "double_spend and postgresql"),
+        *("test_concurrency.py", "spend_waits and postgresql"),
     ),
     "the supply is not locked": (
         *(' WHERE token_no = %s FOR NO KEY UPDATE"', ' WHERE token_no = %s"'),
-        *("test_concurrency.py", "two_mints and postgresql"),
+        *("test_concurrency.py", "mint_waits and postgresql"),
     ),
     "numbers are taken without the writers' lock": (
         *("pg_advisory_xact_lock_shared({WRITERS_LOCK})", "{WRITERS_LOCK}"),

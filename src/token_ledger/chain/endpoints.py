@@ -20,7 +20,7 @@ from token_ledger.chain import finality
 from token_ledger.chain.exchange import Gate, shown_url
 from token_ledger.chain.identity import ChainIdentity, read_identity
 from token_ledger.chain.logs import read_headers
-from token_ledger.chain.rpc import ATTEMPTS_MAX, NodeError, Rpc
+from token_ledger.chain.rpc import ATTEMPTS_MAX, NodeError, Rpc, UnknownBlockError
 from token_ledger.core.agreement import Difference, differing_headers
 from token_ledger.core.limits import SHRINKS, LimitKind, classify
 from token_ledger.core.transfers import BlockHeader
@@ -320,7 +320,8 @@ class Nodes:
                 if isinstance(error, NodeError) or type(error) is not RpcError:
                     return error
         told = "; ".join(dict.fromkeys(error.message for error in errors))
-        return RpcError(
+        passing = any(isinstance(error, UnknownBlockError) for error in errors)
+        return (UnknownBlockError if passing else RpcError)(
             f"{answered} of {len(self._endpoints)} nodes answered as they should, "
             f"{self.quorum} must: {told}",
             hint="nothing was written; run it again, or name other nodes",

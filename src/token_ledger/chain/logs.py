@@ -25,7 +25,13 @@ from token_ledger.chain.decoding import (
 )
 from token_ledger.chain.exchange import TooLargeError
 from token_ledger.chain.pace import Pace
-from token_ledger.chain.rpc import NodeError, Rpc, decode_data, decode_quantity
+from token_ledger.chain.rpc import (
+    NodeError,
+    Rpc,
+    UnknownBlockError,
+    decode_data,
+    decode_quantity,
+)
 from token_ledger.core.agreement import differing_ranges
 from token_ledger.core.limits import LimitKind, classify
 from token_ledger.core.transfers import BlockHeader, ChainRange
@@ -40,6 +46,7 @@ PINNED_MAX = 64
 """Near the head so many blocks are read at once, each one's logs by its hash."""
 _SECONDS_MAX = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that a database column holds
 _METHOD = "eth_getLogs"
+_BLOCK_METHOD = "eth_getBlockByNumber"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,19 +220,30 @@ def joined(
 
 
 def read_headers(rpc: Rpc, numbers: Sequence[int]) -> list[BlockHeader]:
-    """Return block headers by number, in the same order. Raises RpcError for an unknown block."""
-    method = "eth_getBlockByNumber"
-    answers = rpc.batch([(method, [hex(number), False]) for number in numbers])
-    with rpc.decoding(method):
+    """Return block headers by number, in the same order. Raises UnknownBlockError, RpcError."""
+    answers = read_blocks(rpc, numbers)
+    with rpc.decoding(_BLOCK_METHOD):
         return [
             decode_header(answer, number) for answer, number in zip(answers, numbers, strict=True)
         ]
 
 
+def read_blocks(
+    rpc: Rpc, numbers: Sequence[int], *, whole: bool = False, size: int = 100
+) -> list[Any]:
+    """Return a node's blocks by number, as it answers; `whole`: with all of their transactions.
+
+    `size`: how many are asked for at once. Raises UnknownBlockError, RpcError.
+    """
+    answers = rpc.batch([(_BLOCK_METHOD, [hex(n), whole]) for n in numbers], size=size)
+    for number, answer in zip(numbers, answers, strict=True):
+        if answer is None:
+            raise UnknownBlockError(f"block {number} is unknown to {rpc.shown}")
+    return answers
+
+
 def decode_header(answer: Any, number: int) -> BlockHeader:
     """Return a block's header; raises ValueError, TypeError or KeyError for anything else."""
-    if answer is None:
-        raise ValueError(f"block {number} is unknown there")
     if decode_quantity(answer["number"]) != number:
         raise ValueError(f"another block than {number}")
     seconds = decode_quantity(answer["timestamp"])

@@ -61,6 +61,10 @@ class NodeError(RpcError):
         self.data = data
 
 
+class UnknownBlockError(RpcError):
+    """The node has no block of a number that it had reached: it is behind, or forks just now."""
+
+
 class Rpc:
     """One node. Not thread-safe: one connection, one caller.
 

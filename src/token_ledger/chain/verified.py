@@ -17,6 +17,7 @@ from token_ledger.chain.logs import (
     decode_split,
     joined,
     query_of,
+    read_blocks,
 )
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.core.bloom import may_hold
@@ -63,9 +64,8 @@ class VerifyingReader(LogReader):
 
     def _pinned(self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int) -> list[ChainRange]:
         """Read a range and prove it. Raises UnprovenError, ForkedError, RpcError."""
-        method = "eth_getBlockByNumber"
-        answers = rpc.batch([(method, [hex(n), True]) for n in range(low, high + 1)], size=16)
-        with rpc.decoding(method):
+        answers = read_blocks(rpc, range(low, high + 1), whole=True, size=16)
+        with rpc.decoding("eth_getBlockByNumber"):
             headers = [read_header(answer) for answer in answers]
         _refuse(check_header_chain(headers, headers[-1].claimed_hash))
         for header in headers:
