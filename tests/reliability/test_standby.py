@@ -1,16 +1,15 @@
 """A standby promoted after its primary died under load has every acknowledged entry.
 
-Method: a primary with synchronous replication, a standby made by pg_basebackup, a poster in a
-process of its own; the primary is stopped at once (no checkpoint, nothing flushed), as in a crash.
+Method: a primary with synchronous replication, a standby made by pg_basebackup, writers in
+processes of their own; every process of the primary is killed (SIGKILL) while they are at work.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import random
-import subprocess
-import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,15 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests import books, servers
+from tests.reliability import forking, poster
+from tests.reliability.poster import LIST, STEP
 
 from token_ledger.check import check
 from token_ledger.errors import UnavailableError
 from token_ledger.ledger import Ledger
 from token_ledger.seal import seal
 
+WRITERS = 8
 SETTINGS = ("synchronous_commit=on", "fsync=on", "full_page_writes=on")
 
 
@@ -56,42 +58,59 @@ def pair() -> Iterator[Pair]:
 def test_no_acknowledged_entry_is_lost(pair: Pair, tmp_path: Path) -> None:
     """After the promotion every acknowledged id is there, lists are whole, a retry lands once."""
     url = pair.primary.url.format(database="postgres")
-    with books.create(url, tmp_path) as ledger:
+    with books.create(url, tmp_path, ticking=False) as ledger:
         ledger.create_account("alice", initial_balance=1000)
         ledger.create_account("bob")
-    words = [sys.executable, "-m", "tests.reliability.poster", url, str(tmp_path / "secret"), "r"]
-    poster = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert poster.stdout is not None
-    said = [poster.stdout.readline()]
-    time.sleep(random.uniform(0.3, 1.0))
-    pair.primary.crash()
-    said += poster.stdout.readlines()
-    poster.stdout.close()
-    poster.wait()
-    acknowledged = dict(line.split() for line in said if line.endswith("\n"))
-    assert len(acknowledged) > 3
+    acknowledged = killed_under_load(pair.primary, url, tmp_path / "secret")
     there = pair.standby.url.format(database="postgres")
     with psycopg.connect(pair.standby.dsn, autocommit=True) as connection:
         assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
     with Ledger.open(there, secret_file=tmp_path / "secret") as ledger:
-        entries = {}
+        entries: dict[str | None, bytes] = {}
         after = 0
         while (page := ledger.feed(after)).entries:
-            entries |= {e.idempotency_key: e.id.hex() for e in page.entries if e.reason == "play"}
+            entries |= {e.idempotency_key: e.id for e in page.entries if e.reason == "play"}
             after = page.after
         assert acknowledged.items() <= entries.items()
         assert [] == check(ledger).findings
-        sizes: dict[int, int] = {}
-        for key in entries:
-            number = int(str(key).split(":")[1])
-            sizes[number] = sizes.get(number, 0) + 1
-        assert all(size == (3 if number % 2 else 1) for number, size in sizes.items())
-        key, entry_id = list(acknowledged.items())[-1]
-        again = ledger.transfer("alice", "bob", "0.000001", reason="play", idempotency_key=key)
-        assert (entry_id, True) == (again.id.hex(), again.repeated)
+        sizes = Counter(str(key).rpartition(":")[0] for key in entries)
+        assert all(size == (LIST if int(of[-1]) % 2 else 1) for of, size in sizes.items())
+        for key, entry_id in list(acknowledged.items())[-WRITERS:]:
+            words = {"reason": "play", "idempotency_key": key}
+            again = ledger.transfer("alice", "bob", STEP, **words)
+            assert (entry_id, True) == (again.id, again.repeated)
         assert ledger.mint("bob", 1, reason="on").entry_no > after
         if seen := os.environ.get("SEEN"):
-            Path(seen).write_text(f"{len(acknowledged)} acknowledged, {len(entries)} there\n")
+            with Path(seen).open("a") as file:
+                file.write(f"{len(acknowledged)} acknowledged, {len(entries)} there\n")
+
+
+def killed_under_load(
+    primary: servers.PostgresServer, url: str, secret: Path
+) -> dict[str | None, bytes]:
+    """Kill the primary while every writer is at work; return what was acknowledged, ids by key."""
+    context = forking.context()
+    writers, heard = [], []
+    for n in range(WRITERS):
+        hear, say = context.Pipe(duplex=False)
+        words = (url, str(secret), f"writer{n}", say)
+        writers.append(context.Process(target=poster.forever, args=words))
+        writers[-1].start()
+        say.close()
+        heard.append(hear)
+    acknowledged: dict[str | None, bytes] = {}
+    for hear in heard * 20:  # all are under way, and go on
+        acknowledged.update(hear.recv())
+    primary.kill()
+    for hear in heard:
+        with contextlib.suppress(EOFError):
+            while True:
+                acknowledged.update(hear.recv())
+        hear.close()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode is not None
+    return acknowledged
 
 
 def test_a_standby_reads_and_does_not_feed(pair: Pair, tmp_path: Path) -> None:
