@@ -83,8 +83,10 @@ class EntryOut(BaseModel):
     reference_id: str | None
     memo: str | None
     metadata: Annotated[str | None, Field(description="RFC 8785 text.")]
-    balance_after_from: str | None
+    balance_after_from: Annotated[str | None, Field(description="Less the debt, as shown then.")]
     balance_after_to: str | None
+    debt_from: Annotated[str, Field(description="What the payer owed on an overdraft.")]
+    debt_to: str
     redacted: bool
 
 
@@ -159,10 +161,11 @@ class BalanceOut(BaseModel):
 
 
 class BalanceAtOut(BalanceOut):
-    """A balance as it was; below zero only where back-dated entries make it so."""
+    """A balance as it was, less the debt; below zero where that or back-dated entries say so."""
 
     entry_no: int | None
     back_dated: bool
+    debt: str
 
 
 class ReasonOut(BaseModel):
@@ -318,6 +321,8 @@ def _entry(entry: StoredEntry) -> dict[str, Any]:
         "metadata": entry.metadata,
         "balance_after_from": human(entry.balance_after_from, entry.decimals),
         "balance_after_to": human(entry.balance_after_to, entry.decimals),
+        "debt_from": format_amount(entry.debt_from, decimals=entry.decimals),
+        "debt_to": format_amount(entry.debt_to, decimals=entry.decimals),
         "redacted": entry.redacted_at is not None,
     }
 

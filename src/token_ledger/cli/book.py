@@ -177,10 +177,13 @@ def balance(app: App, /, *, account_id: str, at_entry: str | None, at_time: str 
             "entry_no": then.entry_no,
             "back_dated": then.back_dated,
             "negative": then.negative,
+            "debt": human(then.debt, token.decimals),
         }
 
     def view(screen: Screen) -> None:
         screen.line(f"{amount} {token.symbol}")
+        if then is not None and then.debt:
+            screen.line(f"{human(then.debt, token.decimals)} owed is taken off", style="dim")
         if then is not None and then.back_dated:
             below = ", and below zero" if then.negative else ""
             screen.line(f"back-dated entries are in it{below}", style="dim")
@@ -236,10 +239,14 @@ def entry_show(app: App, /, *, entry_id: str) -> None:
         "reversed_by": None if reversal is None else to_hex(reversal.id),
         "balance_after_from": human(found.balance_after_from, found.decimals),
         "balance_after_to": human(found.balance_after_to, found.decimals),
+        "debt_from": human(found.debt_from, found.decimals),
+        "debt_to": human(found.debt_to, found.decimals),
         "supply_after": human(found.supply_after, found.decimals),
     }
     earned = None if rule is None else f"{rule.action}, version {rule.version}"
     shown = {**document, "metadata": found.metadata, "rule": earned}
+    for name in ("debt_from", "debt_to"):
+        shown[name] = document[name] if getattr(found, name) else ""
     app.answer(
         document,
         lambda screen: screen.pairs(

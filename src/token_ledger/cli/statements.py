@@ -131,6 +131,7 @@ def _answer_entries(
             {
                 **entry_json(entry),
                 "balance_after": human(entry.balance_after(account_id), entry.decimals),
+                "debt_after": human(entry.debt_after(account_id), entry.decimals),
             }
             for entry in entries
         ],

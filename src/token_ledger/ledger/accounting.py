@@ -1,7 +1,9 @@
 """An account's statement as accountants read it: one row an entry, amounts in human units.
 
 Money in and money out stand in columns of their own, so that no number needs a sign; only a balance
-that is owed begins with one. Texts are escaped, numbers are not (`core.spreadsheet`).
+that is owed begins with one. A draw on an overdraft comes in and is owed at once, so `balance` and
+`owed` together go up and down by what comes in and goes out. Texts are
+escaped, numbers are not (`core.spreadsheet`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from token_ledger.ledger.queries import StoredEntry
 from token_ledger.ledger.statements import StatementPage
 
 COLUMNS = (
-    *("time", "posted", "entry_no", "id", "with", "in", "out", "balance"),
+    *("time", "posted", "entry_no", "id", "with", "in", "out", "balance", "owed"),
     *("reason", "reference_type", "reference_id", "memo", "metadata", "redacted"),
 )
 
@@ -56,6 +58,7 @@ def _row(entry: StoredEntry, account_id: str) -> list[str]:
         "" if paid else entry.amount,
         entry.amount if paid else "",
         "" if balance is None else format_amount(balance, decimals=entry.decimals),
+        format_amount(entry.debt_after(account_id), decimals=entry.decimals),
         *(escape_cell(text or "") for text in texts),
         "yes" if entry.redacted_at is not None else "",
     ]

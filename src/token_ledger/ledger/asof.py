@@ -17,18 +17,19 @@ from sqlalchemy import Connection, select, text
 
 from token_ledger.core.parse import format_amount, parse_account_id
 from token_ledger.errors import UnknownEntryError, UsageError
-from token_ledger.ledger import schema
+from token_ledger.ledger import owed, schema
 from token_ledger.ledger.dating import LANES, number
 from token_ledger.ledger.tokens import StoredToken
 
 
 @dataclass(frozen=True, slots=True)
 class BalanceAt:
-    """A balance as it was, in base units.
+    """A balance as it was, in base units, less the `debt` on an overdraft: as it was shown.
 
     `entry_no`: the account's last entry up to which everything counts, None where nothing does.
     `back_dated`: later entries that are dated up to that time count as well. Only then can the
-    value be below zero: spent at a time at which, by the dates, it had not come in yet.
+    value be below zero without a debt: spent at a time at which, by the dates, it had not come in
+    yet.
     """
 
     account_id: str
@@ -36,6 +37,7 @@ class BalanceAt:
     decimals: int
     entry_no: int | None
     back_dated: bool = False
+    debt: int = 0
 
     @property
     def negative(self) -> bool:
@@ -132,6 +134,8 @@ def at_entry(
 ) -> BalanceAt:
     """Return the balance after the account's last entry at or before one: a number or an id.
 
+    A debt that was written off after that entry is owed as of it still.
+
     Raises UnknownEntryError for an id that the token does not have, UsageError for a number below
     zero.
     """
@@ -140,19 +144,30 @@ def at_entry(
     asked = {"token": token.token_no, "account": account_no, "place": place}
     rows = [] if account_no is None else connection.execute(_AT_ENTRY, asked).all()
     entry_no, value = _last(rows)
-    return BalanceAt(account_id, value, token.decimals, entry_no)
+    if account_no is None or entry_no is None:
+        return BalanceAt(account_id, value, token.decimals, entry_no)
+    debt = owed.debt_at(connection, token.token_no, account_no, entry_no)
+    return BalanceAt(account_id, value - debt, token.decimals, entry_no, debt=debt)
 
 
 def at_time(connection: Connection, token: StoredToken, account_id: str, moment: int) -> BalanceAt:
-    """Return the sum of everything of the account that is dated up to a moment (microseconds)."""
+    """Return the sum of what is dated up to a moment (microseconds), less what was owed then."""
     account_no = find_account(connection, account_id)
     asked = {"token": token.token_no, "account": account_no, "time": moment, "lanes": LANES}
     rows = [] if account_no is None else connection.execute(_AT_TIME, asked).all()
     entry_no, value = _last(rows)
     dated = sum(number(row.value) for row in rows if row.kind == "dated")
     counted = sum(number(row.value) for row in rows if row.kind == "counted")
-    later = [row for row in rows if row.kind == "dated" and row.entry_no > (entry_no or 0)]
-    return BalanceAt(account_id, value + dated - counted, token.decimals, entry_no, bool(later))
+    place, debt = entry_no or 0, 0
+    later = [row.entry_no for row in rows if row.kind == "dated" and row.entry_no > place]
+    if account_no is not None:
+        debt = owed.debt_at_time(
+            *(connection, token.token_no, account_no, moment),
+            place=place,
+            reach=max(later, default=None),
+        )
+    value += dated - counted - debt
+    return BalanceAt(account_id, value, token.decimals, entry_no, bool(later), debt)
 
 
 def place_at(connection: Connection, token: StoredToken, account_no: int, moment: int) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from token_ledger.core.types import Finding
 from token_ledger.ledger import schema
 from token_ledger.ledger.audit import entry_finding, stream
-from token_ledger.ledger.credit import DRAW, REPAY, WRITE_OFF
+from token_ledger.ledger.owed import DRAW, REPAY, WRITE_OFF
 from token_ledger.ledger.tokens import StoredToken
 
 KIND = "debt_differs"

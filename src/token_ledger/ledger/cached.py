@@ -17,7 +17,8 @@ from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Table, fun
 from token_ledger.core.address import to_checksum
 from token_ledger.ledger import cached_dates, cached_days, cached_holds, schema
 from token_ledger.ledger.cached_holds import Key, Recomputed
-from token_ledger.ledger.credit import DRAW, PAID, REPAY, credit_sums, outstanding
+from token_ledger.ledger.credit import PAID, credit_sums, outstanding
+from token_ledger.ledger.owed import DRAW, REPAY
 from token_ledger.ledger.store import chunks
 from token_ledger.ledger.tokens import StoredToken
 

@@ -18,7 +18,7 @@ from token_ledger.core.hashing import encode_tuple, keccak
 from token_ledger.core.parse import canonical_metadata, parse_key
 from token_ledger.core.types import SYSTEM, Record
 from token_ledger.errors import KeyConflictError
-from token_ledger.ledger import accounts, credit, queries, schema
+from token_ledger.ledger import accounts, queries, schema
 from token_ledger.ledger.balances import NOTHING, Waived
 from token_ledger.ledger.posted import Posted, to_posted
 from token_ledger.ledger.posting import Poster
@@ -159,14 +159,6 @@ def _taken(record: Record, entry_id: bytes) -> KeyConflictError:
 def prior_posted(desk: Desk, entry_no: int, key: str) -> Posted:
     """Return an entry of the ledger as the repeated result that it is."""
     entry = queries.get_entry_by_number(desk.connection, desk.token, entry_no)
-    known = accounts.resolve(desk.connection, [entry.from_account, entry.to_account])
-
-    def shown(side: str, balance: int | None) -> int | None:
-        if balance is None:
-            return None
-        token_no, number = desk.token.token_no, known[side].number
-        return balance - credit.debt_at(desk.connection, token_no, number, entry_no)
-
     return Posted(
         id=entry.id,
         entry_no=entry.entry_no,
@@ -175,8 +167,8 @@ def prior_posted(desk: Desk, entry_no: int, key: str) -> Posted:
         to_account=entry.to_account,
         value=entry.value,
         decimals=entry.decimals,
-        balance_after_from=shown(entry.from_account, entry.balance_after_from),
-        balance_after_to=shown(entry.to_account, entry.balance_after_to),
+        balance_after_from=entry.balance_after_from,
+        balance_after_to=entry.balance_after_to,
         supply_after=entry.supply_after,
         idempotency_key=key,
         repeated=True,

@@ -13,18 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, func, insert, select
 
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import SYSTEM
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.balances import LockedAccount
+from token_ledger.ledger.owed import DRAW, REPAY, WRITE_OFF, debt_at
 from token_ledger.ledger.posted import Outcome
 from token_ledger.ledger.requests import PostingContext, Request, Requests, derived_key
 from token_ledger.ledger.store import chunks
 from token_ledger.ledger.tokens import StoredToken
 
-DRAW, REPAY, WRITE_OFF = "draw", "repay", "write-off"
 PAID = (REPAY, WRITE_OFF)
 REASONS = {DRAW: "overdraft:draw", REPAY: "overdraft:repay"}
 REFERENCE = "overdraft"
@@ -111,22 +111,6 @@ def last_numbers(
         )
         found.update((int(account_no), int(number)) for account_no, number in rows)
     return found
-
-
-def debt_at(connection: Connection, token_no: int, account_no: int, entry_no: int) -> int:
-    """Return what an account owed as of an entry: the balance after it, less this, was shown."""
-    debt = connection.execute(
-        select(_TABLE.debt_after)
-        .where(
-            _TABLE.token_no == token_no,
-            _TABLE.account_no == account_no,
-            _TABLE.entry_no <= entry_no,
-            or_(_TABLE.entry_no < entry_no, _TABLE.kind != WRITE_OFF),  # which came after it
-        )
-        .order_by(_TABLE.entry_no.desc(), _TABLE.number.desc())
-        .limit(1)
-    ).scalar()
-    return 0 if debt is None else int(debt)
 
 
 def with_debts(

@@ -16,7 +16,8 @@ from token_ledger.errors import OverdraftError, UsageError
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.accounts import Account
 from token_ledger.ledger.composite import Desk, lock
-from token_ledger.ledger.credit import WRITE_OFF, last_numbers
+from token_ledger.ledger.credit import last_numbers
+from token_ledger.ledger.owed import WRITE_OFF
 
 TEXT_BYTES_MAX = 1_000
 _TABLE = schema.token_debts.c

@@ -18,9 +18,10 @@ from token_ledger.core.types import SYSTEM, Record
 from token_ledger.errors import RuleError, TokenLedgerError
 from token_ledger.ledger import accounts, cutover
 from token_ledger.ledger.balances import IMPORTED, NOTHING, LockedAccount, Waived
-from token_ledger.ledger.credit import DRAW, REPAY, Credit, with_debts
+from token_ledger.ledger.credit import Credit, with_debts
 from token_ledger.ledger.dating import Dates
 from token_ledger.ledger.engine import translated
+from token_ledger.ledger.owed import DRAW, REPAY
 from token_ledger.ledger.posted import Outcome, Posted, check_repeat, to_posted
 from token_ledger.ledger.requests import PostingContext, Request, Requests, check_record
 from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO

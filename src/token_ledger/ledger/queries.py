@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.sql import Select
 
 from token_ledger.core.parse import format_amount
 from token_ledger.errors import UnknownEntryError, UsageError
-from token_ledger.ledger import schema
+from token_ledger.ledger import owed, schema
 from token_ledger.ledger.tokens import StoredToken
 
 
@@ -17,8 +18,10 @@ from token_ledger.ledger.tokens import StoredToken
 class StoredEntry:
     """A ledger row, with the ids and the addresses of its accounts.
 
-    `value`, balances and supply in base units; times in microseconds. A balance is None on the
-    side of `system`. Texts and key are None where `redacted_at` says so.
+    `value`, balances, debts and supply in base units; times in microseconds. A balance is None on
+    the side of `system`, and less the debt, as `get_balance` showed it right after the entry: with
+    the debt it is the book's own, as on the chain. Texts and key are None where `redacted_at` says
+    so.
     """
 
     entry_no: int
@@ -43,6 +46,8 @@ class StoredEntry:
     supply_after: int | None
     created_at: int
     redacted_at: int | None
+    debt_from: int = 0
+    debt_to: int = 0
 
     @property
     def amount(self) -> str:
@@ -54,6 +59,10 @@ class StoredEntry:
         if account_id == self.from_account:
             return self.balance_after_from
         return self.balance_after_to if account_id == self.to_account else None
+
+    def debt_after(self, account_id: str) -> int:
+        """Return what one of its two accounts owed after it, in base units."""
+        return self.debt_from if account_id == self.from_account else self.debt_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,8 @@ def select_stored() -> Select[tuple[object, ...]]:
         _TO.c.account_id.label("to_account"),
         _FROM.c.address.label("from_address"),
         _TO.c.address.label("to_address"),
+        owed.debt_after(_ENTRY.c.from_account, name="debt_from"),
+        owed.debt_after(_ENTRY.c.to_account, name="debt_to"),
     ).select_from(
         _ENTRY.join(_FROM, _FROM.c.account_no == _ENTRY.c.from_account).join(
             _TO, _TO.c.account_no == _ENTRY.c.to_account
@@ -98,15 +109,19 @@ def select_stored() -> Select[tuple[object, ...]]:
     )
 
 
-_COPIED = tuple(f.name for f in fields(StoredEntry) if f.name not in ("value", "decimals"))
+_MADE = ("value", "decimals", "balance_after_from", "balance_after_to", "debt_from", "debt_to")
+_COPIED = tuple(f.name for f in fields(StoredEntry) if f.name not in _MADE)
 
 
 def to_stored(row: Row[tuple[object, ...]], token: StoredToken) -> StoredEntry:
     """Return the entry of a row of `select_stored`."""
     values = row._mapping
-    return StoredEntry(
-        value=values["amount"], decimals=token.decimals, **{name: values[name] for name in _COPIED}
-    )
+    made: dict[str, Any] = {"value": values["amount"], "decimals": token.decimals}
+    for side in ("from", "to"):
+        after, debt = values[f"balance_after_{side}"], values[f"debt_{side}"] or 0
+        made[f"debt_{side}"] = debt
+        made[f"balance_after_{side}"] = None if after is None else after - debt
+    return StoredEntry(**made, **{name: values[name] for name in _COPIED})
 
 
 def get_entry(connection: Connection, token: StoredToken, entry_id: bytes) -> StoredEntry:

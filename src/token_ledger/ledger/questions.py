@@ -36,9 +36,10 @@ class Questions(Verbs):
 
         `entry` (number or id): after the account's last entry at or before it. `time` (zoned): the
         sum of all that is dated then or earlier, whenever it was posted; with back-dated entries
-        that may be below zero, and the result says so. It is the balance of the books, as on the
-        chain: what an account owes on an overdraft is not taken off. 0 for an account that does
-        not exist. Raises UnknownEntryError for an id that no entry has.
+        that may be below zero, and the result says so. Less what was owed then on an overdraft,
+        as `get_balance` shows it; a write-off is no entry, and counts as of the account's next
+        one, or as of a time from when it was made. 0 for an account that does not exist. Raises
+        UnknownEntryError for an id that no entry has.
         """
         token = self.token
         if (entry is None) == (time is None):

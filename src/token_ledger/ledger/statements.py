@@ -307,12 +307,11 @@ def _newest(
         number = side.selected_columns.entry_no
         newest = side.order_by(number.desc()).limit(offset + count).subquery()
         numbers.append(select(newest.c.entry_no))
-    wanted = union_all(*numbers).subquery()
+    either = union_all(*numbers).subquery().c.entry_no
+    wanted = select(either).order_by(either.desc()).limit(count).offset(offset).subquery()
     rows = connection.execute(
         select_stored()
         .join(wanted, wanted.c.entry_no == _ENTRY.entry_no)
         .order_by(_ENTRY.entry_no.desc())
-        .limit(count)
-        .offset(offset)
     )
     return [to_stored(row, token) for row in rows]

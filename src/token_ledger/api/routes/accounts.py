@@ -48,6 +48,7 @@ async def get_balance(
         value=str(found.value),
         entry_no=found.entry_no,
         back_dated=found.back_dated,
+        debt=format_amount(found.debt, decimals=found.decimals),
     )
 
 
