@@ -39,7 +39,7 @@ from token_ledger.errors import (
 )
 from token_ledger.ledger import Connection, Ledger
 from token_ledger.ledger.accounts import Known, create_missing, find_known
-from token_ledger.ledger.posting import Poster
+from token_ledger.ledger.poster import Poster
 from token_ledger.ledger.requests import Request, Requests
 from token_ledger.refused import RefusedFile
 

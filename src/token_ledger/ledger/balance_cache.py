@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeVar, overload
 
 from sqlalchemy import Connection, func, select
 
-from token_ledger.core.types import Record
+from token_ledger.core.types import ESCROW_PREFIX, Record
 from token_ledger.errors import InputError, RuleError, TokenLedgerError, UsageError
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.bound import BoundLedger
@@ -102,7 +102,9 @@ class CachedLedger(Ledger):
         token_no = self.token.token_no
         with self._lock:
             for posted in postings:
-                for name in (posted.from_account, posted.to_account):
+                # A payment may have released holds of its payer's that were over.
+                escrow = ESCROW_PREFIX + posted.from_account
+                for name in (posted.from_account, posted.to_account, escrow):
                     key = (token_no, name)
                     self._marks[key] = max(self._marks.get(key, 0), posted.entry_no)
                     self._remembered.pop(key, None)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, select, tuple_
 
 from token_ledger.core.strict import to_hex
 from token_ledger.ledger import schema
-from token_ledger.ledger.holds import REFERENCE
+from token_ledger.ledger.due import REFERENCE
 from token_ledger.ledger.store import chunks
 from token_ledger.ledger.tokens import StoredToken
 

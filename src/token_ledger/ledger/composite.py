@@ -21,7 +21,7 @@ from token_ledger.errors import KeyConflictError
 from token_ledger.ledger import accounts, queries, schema
 from token_ledger.ledger.balances import NOTHING, Waived
 from token_ledger.ledger.posted import Posted, to_posted
-from token_ledger.ledger.posting import Poster
+from token_ledger.ledger.poster import Poster
 from token_ledger.ledger.requests import PostingContext, Requests, check_record, fresh_key
 from token_ledger.ledger.tokens import StoredToken
 

@@ -6,7 +6,8 @@
 
 Whatever moves a hold locks its holder and the escrow account first and reads the hold then, so that
 no two of them see the same money. Expiry needs no daemon: from that instant capture is refused, and
-the release is posted by whoever touches the hold next, or by `expire`.
+the release is posted by whoever touches the hold next, by a payment of its holder that would fail
+without it (`due`), or by `expire`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ from token_ledger.errors import HoldError, SelfTransferError, SystemAccountError
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.balances import CAPTURE, HOLD, RELEASE
 from token_ledger.ledger.composite import Composite, Desk, lock, post_inside
+from token_ledger.ledger.due import EXPIRED, REFERENCE, expiry_key
 from token_ledger.ledger.posted import Posted
-from token_ledger.ledger.posting import Poster
-from token_ledger.ledger.requests import derived_key
+from token_ledger.ledger.poster import Poster
 
-REFERENCE = "hold"
 _TABLE = schema.token_holds.c
 
 
@@ -255,8 +255,8 @@ def _expired(found: Hold, poster: Poster) -> bool:
 
 def _expire(desk: Desk, found: Hold, poster: Poster, escrow: str) -> None:
     """Post the release of an expired hold, under a key that only its id gives."""
-    key = derived_key(desk.context, found.id, "hold:expired")
-    words = Asked(reason="hold:expired", key=key)
+    key = expiry_key(desk.context, found.id)
+    words = Asked(reason=EXPIRED, key=key)
     record = _record(found, escrow, found.account_id, value=found.remaining, words=words, key=key)
     post_inside(desk, poster, record, waived=RELEASE, escrow=escrow)
     _take(desk, found, poster, value=found.remaining, released=True)

@@ -31,7 +31,7 @@ from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import mirrored
 from token_ledger.ledger.mirror_schema import chain_blocks, chain_transfers, token_imports
 from token_ledger.ledger.posted import Outcome
-from token_ledger.ledger.posting import Poster
+from token_ledger.ledger.poster import Poster
 from token_ledger.ledger.requests import PostingContext, Request, Requests
 from token_ledger.ledger.store import chunks
 from token_ledger.ledger.tokens import StoredToken

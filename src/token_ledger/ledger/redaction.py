@@ -18,7 +18,7 @@ from token_ledger.errors import DatabaseError, UnknownEntryError, UsageError
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger import rollups, schema
 from token_ledger.ledger.composite import Desk
-from token_ledger.ledger.holds import REFERENCE
+from token_ledger.ledger.due import REFERENCE
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "reason": ("reason",),
