@@ -10,17 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
-from token_ledger.chain.courier import Courier
 from token_ledger.chain.creation import (
     REGISTRY,
     anchor_calldata,
-    call,
     create,
     created_at,
     registry_init_code,
 )
+from token_ledger.chain.delivery import deliver, open_courier
 from token_ledger.chain.rpc import Rpc
-from token_ledger.chain.sender import node_account
 from token_ledger.chain.signer import GasPayer
 from token_ledger.chain.state import call_contract, read_words
 from token_ledger.core.address import to_checksum
@@ -60,11 +58,14 @@ def anchor(
     *,
     gas_signer: GasPayer | None = None,
     gas_price_max: int | None = None,
+    take_over: bool = False,
     progress: Progress = no_progress,
 ) -> AnchorResult:
     """Create the token's registry if it is missing, and submit the headers that it lacks.
 
-    `gas_price_max`: the most to offer for a unit of gas, in wei.
+    `gas_price_max`: the most to offer for a unit of gas, in wei. `take_over`: replace what the
+    payer has on its way unmined. Two operators at once are fine: each goes on where the registry
+    stands.
     Raises UnknownBatchError while nothing is sealed, SigningKeyError where the last header is not
     signed by the registry's sealer, ForeignContractError for a registry with another history.
     """
@@ -79,28 +80,30 @@ def anchor(
     address = created_at(token, init_code)
     with Rpc(rpc_url) as rpc:
         chain_id = rpc.quantity("eth_chainId")
-        payer = gas_signer or node_account(rpc)
-        sender = Courier(rpc, payer, chain_id=chain_id, fee_max_wei=gas_price_max)
-        sender.settle()
+        sender = open_courier(
+            rpc, gas_signer, chain_id=chain_id, price_max=gas_price_max, take_over=take_over
+        )
         made = create(sender, token, init_code, name=REGISTRY)
         gas = 0 if made is None else made.gas_used
-        number = stands_at(ledger, rpc, address)
-        first = number
+        first = number = stands_at(ledger, rpc, address)
         sealer = read_words(rpc, address, [contracts.SEALER_CALL])[0][12:]
+        headers = 0
         while number < head.number:
             last = min(number + HEADERS_MAX, head.number)
-            data = headers_calldata(ledger, number, last, sealer)
-            receipt = call(
+            receipt = deliver(
                 sender,
                 address,
-                data,
+                headers_calldata(ledger, number, last, sealer),
                 what=f"headers {number + 1} to {last}",
                 gas=headers_gas(last - number),
+                done=lambda number=number: stands_at(ledger, rpc, address) != number,  # type: ignore[misc]
             )
-            gas += receipt.gas_used
-            number = last
-            progress("anchor", number - first, head.number - first)
-    return AnchorResult(address, chain_id, number - first, number, gas)
+            if receipt is not None:  # else another operator anchored from there
+                headers += last - number
+                gas += receipt.gas_used
+            number = stands_at(ledger, rpc, address)
+            progress("anchor", max(number - first, 0), head.number - first)
+    return AnchorResult(address, chain_id, headers, number, gas)
 
 
 def headers_gas(headers: int) -> int:

@@ -9,17 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from token_ledger.chain import vaults
-from token_ledger.chain.courier import Courier
+from token_ledger.chain.delivery import deliver, open_courier, revert_of
 from token_ledger.chain.identity import read_identity
 from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
-from token_ledger.chain.sender import node_account
 from token_ledger.chain.signer import GasPayer, Signer
 from token_ledger.chain.state import get_code
 from token_ledger.core.address import VAULT_FACTORY, derive_vault, to_checksum, vault_salt
 from token_ledger.core.claims import EXPIRY_MAX, Claim
 from token_ledger.core.signature import recover_signer
 from token_ledger.core.types import ZERO_ADDRESS
-from token_ledger.errors import ClaimError, RevertedError, SigningKeyError
+from token_ledger.errors import ClaimError, SigningKeyError
 from token_ledger.ledger import Ledger
 
 VALID_S = 3600
@@ -114,14 +113,16 @@ def claim(
     expiry: int | None = None,
     gas_signer: GasPayer | None = None,
     gas_price_max: int | None = None,
+    take_over: bool = False,
 ) -> ClaimResult:
     """Hand the vault of an account to `owner`, and return once the chain says so.
 
     `operator` signs; or `signature` was made elsewhere (a Safe's, by ERC-1271) over the claim with
     this very `expiry`. The factory is deployed if it is missing. `gas_signer` pays; by default the
-    node's own first account, and at most `gas_price_max` wei for a unit of gas.
-    Raises ClaimError as `prepare` does, for a vault that is somebody
-    else's already and for a signature that the factory refuses; SigningKeyError, RevertedError.
+    node's own first account, and at most `gas_price_max` wei for a unit of gas. `take_over`:
+    replace what the payer has on its way unmined. Raises ClaimError as `prepare` does, for a vault
+    that is somebody else's already and for a signature that the factory refuses; SigningKeyError,
+    RevertedError.
     """
     with Rpc(rpc_url) as rpc:
         wanted, signed = authorised(
@@ -135,22 +136,31 @@ def claim(
         )
         if is_owned(rpc, wanted):
             return ClaimResult(wanted, None, factory_deployed=False, gas_used=0)
-        payer = gas_signer or node_account(rpc)
-        sender = Courier(rpc, payer, chain_id=wanted.chain_id, fee_max_wei=gas_price_max)
+        sender = open_courier(
+            rpc,
+            gas_signer,
+            chain_id=wanted.chain_id,
+            price_max=gas_price_max,
+            take_over=take_over,
+        )
         deployed = vaults.deploy_factory(sender)
         data = vaults.claim_calldata(wanted, signed)
-        revert = vaults.revert_of(
+        revert = revert_of(
             rpc, sender.payer.address, VAULT_FACTORY, data, called=vaults.FACTORY_CONTRACT
         )
-        if revert is not None:
+        if revert is not None and not is_owned(rpc, wanted):
             raise ClaimError(f"the factory refuses the claim: {revert}", hint=revert.hint)
-        receipt = vaults.send_claim(sender, data)
-        if not is_owned(rpc, wanted):
-            raise RevertedError(
-                f"the claim failed in transaction 0x{receipt.tx_hash.hex()}", hint="run it again"
-            )
-        gas = receipt.gas_used + (0 if deployed is None else deployed.gas_used)
-        return ClaimResult(wanted, receipt.tx_hash, deployed is not None, gas)
+        receipt = deliver(
+            sender,
+            VAULT_FACTORY,
+            data,
+            what="the claim",
+            gas=vaults.CLAIM_GAS_MAX,
+            done=lambda: is_owned(rpc, wanted),
+        )
+        gas = sum(sent.gas_used for sent in (deployed, receipt) if sent is not None)
+        tx_hash = None if receipt is None else receipt.tx_hash
+        return ClaimResult(wanted, tx_hash, deployed is not None, gas)
 
 
 def authorised(

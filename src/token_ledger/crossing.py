@@ -1,21 +1,24 @@
 """Crossing: a token comes to the chain one way, by replay or by snapshot, and there is no way back.
 
-What every verb asks before it crosses or gives a crossing up. Two contracts can hold the supply,
-LedgerToken and SnapshotToken, at addresses known beforehand: both are looked at. Changes nothing.
+What every verb asks before it crosses or gives a crossing up, and the books closed meanwhile. Two
+contracts can hold the supply, LedgerToken and SnapshotToken, at addresses known beforehand: both
+are looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from token_ledger.chain import contracts
+from token_ledger.chain.courier import Courier, TooDearError
 from token_ledger.chain.creation import created_at, snapshot_init_code
 from token_ledger.chain.identity import TEST_CHAIN_IDS
-from token_ledger.chain.rpc import Rpc, hex_data
+from token_ledger.chain.rpc import NodeError, Rpc, hex_data
 from token_ledger.chain.state import get_code, read_state
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted
-from token_ledger.errors import CanonicalChainError, NotReadyError
+from token_ledger.errors import CanonicalChainError, NotReadyError, RevertedError
 from token_ledger.ledger import Ledger, cutover, mirror
 
 _ONE_WAY = "a token comes to the chain one way: holders claim their balances there"
@@ -75,6 +78,24 @@ def check_may_reopen(
     ):
         if _is_closed(rpc, address):
             raise NotReadyError(what, hint="there is no way back: the chain moves the token now")
+
+
+@contextmanager
+def books_closed(ledger: Ledger, sender: Courier, contract: bytes) -> Iterator[None]:
+    """Close the books for a call that has `contract` take the token over.
+
+    They stay closed as long as it may still be executed. Open before, they are open again where it
+    failed, or was not even taken by the node: for its price, or for lack of money. Raises
+    NotReadyError where something stands in the way.
+    """
+    token = ledger.token
+    were_open = ledger.run(lambda c: cutover.close_books(c, token, now=ledger.now()))
+    try:
+        yield
+    except (NodeError, NotReadyError, RevertedError, TooDearError):
+        if were_open and sender.is_idle and not _is_closed(sender.rpc, contract):
+            ledger.run(lambda c: cutover.reopen_books(c, token))
+        raise
 
 
 def _is_closed(rpc: Rpc, address: bytes) -> bool:

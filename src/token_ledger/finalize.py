@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from token_ledger.chain import contracts
 from token_ledger.chain.courier import Courier
+from token_ledger.chain.delivery import deliver, open_courier, revert_of
 from token_ledger.chain.finality import final_number
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, read_state
-from token_ledger.chain.vaults import revert_of
 from token_ledger.core.address import to_checksum
 from token_ledger.core.progress import Progress, no_progress
-from token_ledger.crossing import check_may_reopen, check_no_snapshot
+from token_ledger.crossing import books_closed, check_may_reopen, check_no_snapshot
 from token_ledger.errors import (
     ForeignContractError,
     NotReadyError,
@@ -94,18 +94,19 @@ def finalize(
         tx_hash: bytes | None = None
         if not state.finalized:
             _check_ready(ledger, rpc, contract, rpc_url, progress)
-            if admin is not None:
+            if admin is None:
+                ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
+                _look_again(ledger, rpc, contract)
+            else:
                 _try(rpc, contract, admin)
-            _close(ledger, rpc, contract)
-            if admin is not None:
-                sender = Courier(
+                sender = open_courier(
                     rpc,
                     admin,
                     chain_id=chain.chain_id,
-                    fee_max_wei=gas_price_max,
+                    price_max=gas_price_max,
                     take_over=take_over,
                 )
-                tx_hash = _send(sender, contract)
+                tx_hash = _send(ledger, sender, contract)
             state = read_state(rpc, contract.address)
         return _settle(ledger, rpc, contract, state, tx_hash)
 
@@ -185,9 +186,8 @@ def _try(rpc: Rpc, contract: StoredContract, admin: Signer) -> None:
         )
 
 
-def _close(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
-    """Close the books, then look once more: nothing may have been sealed since the checks."""
-    ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
+def _look_again(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
+    """Look once more when the books are closed: nothing may have been sealed since the checks."""
     with ledger.read() as connection:
         head = batches.head(connection, ledger.token)
     if head.number != read_state(rpc, contract.address).head_number:
@@ -198,14 +198,19 @@ def _close(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
         )
 
 
-def _send(sender: Courier, contract: StoredContract) -> bytes:
-    receipt = sender.send_and_wait(contract.address, FINALIZE_CALL, gas=FINALIZE_GAS_MAX)
-    if not receipt.succeeded and not read_state(sender.rpc, contract.address).finalized:
-        raise RevertedError(
-            f"finalize failed in transaction 0x{receipt.tx_hash.hex()}",
-            hint="the books stay closed: run it again, or `migrate --reopen` to go on posting",
+def _send(ledger: Ledger, sender: Courier, contract: StoredContract) -> bytes | None:
+    """Close the books and send the call; return its hash, None where somebody else's was faster."""
+    with books_closed(ledger, sender, contract.address):
+        _look_again(ledger, sender.rpc, contract)
+        receipt = deliver(
+            sender,
+            contract.address,
+            FINALIZE_CALL,
+            what="finalize",
+            gas=FINALIZE_GAS_MAX,
+            done=lambda: read_state(sender.rpc, contract.address).finalized,
         )
-    return receipt.tx_hash
+    return None if receipt is None else receipt.tx_hash
 
 
 def _settle(

@@ -12,13 +12,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
-from token_ledger.chain.courier import Courier, NonceTakenError
+from token_ledger.chain.courier import NonceTakenError
+from token_ledger.chain.delivery import COLLISIONS_MAX, open_courier
 from token_ledger.chain.deploy import Deployment, check_can_deploy, deploy, deployment_block
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.parts import read_open_batch
 from token_ledger.chain.replay import Replayed, replay
 from token_ledger.chain.rpc import Rpc
-from token_ledger.chain.sender import Sender, node_account
+from token_ledger.chain.sender import Sender
 from token_ledger.chain.signer import GasPayer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
 from token_ledger.core.address import to_checksum
@@ -37,9 +38,6 @@ from token_ledger.ledger.homes import Home
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.node import meet
 from token_ledger.replayable import Replayable
-
-COLLISIONS_MAX = 20
-"""So often another operator with the same key may take our nonce without the head moving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +116,13 @@ def migrate(
                 hint="a token has one canonical chain",
             )
         check_no_snapshot(ledger, rpc, chain_id=chain.chain_id)
-        payer = gas_signer or node_account(rpc)
-        sender = Courier(
+        sender = open_courier(  # what a killed run had sent is mined first, and then seen
             rpc,
-            payer,
+            gas_signer,
             chain_id=chain.chain_id,
-            fee_max_wei=gas_price_max,
+            price_max=gas_price_max,
             take_over=take_over,
         )
-        sender.settle()  # what a killed run had sent is mined first, and then seen
         source = Replayable(ledger, head.number, export_dir)
         migration = _Migration(ledger, rpc, chain, sender, source, allow_code=allow_code)
         return migration.run(unsealed=unsealed, part_rows=part_rows, progress=progress)
@@ -228,11 +224,7 @@ class _Migration:
             # Before it is there: a run killed in between knows from which block on to look.
             address = contracts.token_address(self.token, self.ledger.operator)
             self._record(address, block_number=self.rpc.quantity("eth_blockNumber"))
-        try:
-            deployment = deploy(self.sender, self.token, self.ledger.operator)
-        except NonceTakenError:  # another operator with the same key: look where that led
-            self.sender.settle()
-            deployment = deploy(self.sender, self.token, self.ledger.operator)
+        deployment = deploy(self.sender, self.token, self.ledger.operator)
         self._complete(deployment)
         return deployment
 

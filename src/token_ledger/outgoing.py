@@ -11,7 +11,6 @@ from token_ledger.anchor import HEADERS_MAX, headers_calldata, headers_gas, stan
 from token_ledger.chain import contracts, vaults
 from token_ledger.chain.contracts import Revert
 from token_ledger.chain.creation import (
-    CLAIMED,
     REGISTRY,
     SNAPSHOT_TOKEN,
     SWEEP_CALL,
@@ -23,6 +22,7 @@ from token_ledger.chain.creation import (
     registry_init_code,
     snapshot_init_code,
 )
+from token_ledger.chain.delivery import revert_of
 from token_ledger.chain.identity import read_identity
 from token_ledger.chain.parts import estimate, gas_cap
 from token_ledger.chain.rpc import Rpc
@@ -31,7 +31,6 @@ from token_ledger.chain.state import get_code, read_state, read_words
 from token_ledger.claim import authorised, is_owned
 from token_ledger.compose import Composition
 from token_ledger.core.address import DEPLOYMENT_PROXY, VAULT_FACTORY, to_checksum
-from token_ledger.core.hashing import address_word
 from token_ledger.core.outbox import Call
 from token_ledger.core.snapshot import Snapshot
 from token_ledger.errors import (
@@ -42,12 +41,13 @@ from token_ledger.errors import (
     UnknownBatchError,
 )
 from token_ledger.ledger import Ledger, batches, cutover
-from token_ledger.snapshot import (
+from token_ledger.snapshot import OPEN_GAS, check_publishable, check_same
+from token_ledger.snapshot_claims import (
     CLAIM_GAS,
-    OPEN_GAS,
     SWEEP_GAS,
-    check_publishable,
-    check_same,
+    is_claimed,
+    is_swept,
+    leads_to,
     read_proof,
 )
 
@@ -107,7 +107,7 @@ def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition
             if read_state(rpc, address).finalized:
                 check_same(rpc, address, made)
                 return _composition(chain.chain_id, address, [])
-            _refuse(vaults.revert_of(rpc, ledger.operator, address, data), "the snapshot")
+            _refuse(revert_of(rpc, ledger.operator, address, data), "the snapshot")
         else:
             calls.append(_creation(rpc, ledger.operator, token.uid + init_code, SNAPSHOT_TOKEN))
         calls.append(Call(address, data, OPEN_GAS, f"open claims of batch {made.header.number}"))
@@ -127,9 +127,9 @@ def compose_snapshot_claim(rpc_url: str, contract: bytes, document: object) -> C
     with Rpc(rpc_url) as rpc:
         check_code(rpc, contract, name=SNAPSHOT_TOKEN)
         chain_id = rpc.quantity("eth_chainId")
-        if any(read_words(rpc, contract, [CLAIMED + address_word(account)])[0]):
+        if is_claimed(rpc, contract, account):
             return _composition(chain_id, contract, [])
-        _refuse(vaults.revert_of(rpc, account, contract, data), "the claim")
+        _refuse(revert_of(rpc, account, contract, data), "the claim")
     call = Call(contract, data, CLAIM_GAS, f"claim for {to_checksum(account)}")
     return _composition(chain_id, contract, [call])
 
@@ -137,13 +137,17 @@ def compose_snapshot_claim(rpc_url: str, contract: bytes, document: object) -> C
 def compose_sweep(rpc_url: str, contract: bytes, *, destination: bytes | None) -> Composition:
     """Return the calls that name a destination, which only the admin may send, and sweep.
 
-    Needs no ledger; what the contract will say of it, it says when it is sent.
+    Needs no ledger; what the contract will say of it, it says when it is sent. Raises NotReadyError
+    where nothing is left to sweep.
     """
     with Rpc(rpc_url) as rpc:
         check_code(rpc, contract, name=SNAPSHOT_TOKEN)
         chain_id = rpc.quantity("eth_chainId")
+        if is_swept(rpc, contract):
+            return _composition(chain_id, contract, [])
+        named = destination is None or leads_to(rpc, contract, destination)
     calls = [Call(contract, SWEEP_CALL, SWEEP_GAS, "sweep what nobody claimed")]
-    if destination is not None:
+    if destination is not None and not named:
         what = f"name the destination {to_checksum(destination)}"
         calls.insert(0, Call(contract, destination_calldata(destination), SWEEP_GAS, what))
     return _composition(chain_id, contract, calls)
@@ -180,9 +184,7 @@ def compose_vault_claim(
             return _composition(chain_id, wanted.vault, [])
         data, calls = vaults.claim_calldata(wanted, signed), []
         if get_code(rpc, VAULT_FACTORY):
-            revert = vaults.revert_of(
-                rpc, owner, VAULT_FACTORY, data, called=vaults.FACTORY_CONTRACT
-            )
+            revert = revert_of(rpc, owner, VAULT_FACTORY, data, called=vaults.FACTORY_CONTRACT)
             _refuse(revert, "the claim")
         else:
             creation = bytes(32) + contracts.artifact(vaults.FACTORY_CONTRACT).bytecode

@@ -5,59 +5,39 @@
     claim     one holder's balance, by the proof in its file; anybody may submit it
     sweep     what nobody claimed until the deadline, to where the admin said
 
-An alternative to `migrate`: no entry becomes a Transfer. After `publish` the books are closed as
-after `migrate --finalize`.
+What holders do is in `snapshot_claims`. An alternative to `migrate`: no entry becomes a Transfer.
+After `publish` the books are closed as after `migrate --finalize`.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from token_ledger.chain import contracts
-from token_ledger.chain.courier import Courier
 from token_ledger.chain.creation import (
-    CLAIMED,
     SNAPSHOT_TOKEN,
-    SWEEP_CALL,
-    call,
     check_code,
-    claim_calldata,
     create,
     created_at,
-    destination_calldata,
     open_calldata,
-    rehearse,
     snapshot_init_code,
 )
+from token_ledger.chain.delivery import deliver, open_courier, rehearse
 from token_ledger.chain.identity import ChainIdentity, read_identity
 from token_ledger.chain.parts import read_open_batch
 from token_ledger.chain.rpc import Rpc
-from token_ledger.chain.sender import Receipt, node_account
 from token_ledger.chain.signer import GasPayer, Signer
-from token_ledger.chain.state import call_contract, get_code, read_state, read_words
+from token_ledger.chain.state import call_contract, get_code, read_state
 from token_ledger.core.address import to_checksum
-from token_ledger.core.hashing import address_word
 from token_ledger.core.snapshot import (
-    BALANCE_PROOF_FORMAT,
     DEADLINE_MAX,
     Snapshot,
     make_snapshot,
 )
-from token_ledger.core.strict import (
-    address_text,
-    encode,
-    read_address,
-    read_bytes,
-    read_decimal,
-    read_fields,
-    read_list,
-    refuse,
-)
-from token_ledger.core.types import UINT256_MAX
-from token_ledger.crossing import check_may_reopen
+from token_ledger.core.strict import address_text, encode
+from token_ledger.crossing import books_closed, check_may_reopen
 from token_ledger.errors import (
     CanonicalChainError,
     ForeignContractError,
@@ -68,30 +48,12 @@ from token_ledger.errors import (
     UsageError,
 )
 from token_ledger.ledger import Ledger, batches, cutover, mirror_joins
+from token_ledger.snapshot_claims import SnapshotResult, claim, result_of, sweep
 
 SNAPSHOT_NAME, PROOFS_DIR = "snapshot.json", "proofs"
 _PAGE, _MICROSECONDS = 2_000, 1_000_000
 _SNAPSHOT_CALL = contracts.selector("snapshot()")
-OPEN_GAS, CLAIM_GAS, SWEEP_GAS = 500_000, 400_000, 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotResult:
-    """What one step did on the chain. `tx_hash` is None where nothing was left to do."""
-
-    contract: bytes
-    chain_id: int
-    tx_hash: bytes | None
-    gas_used: int
-
-    def to_json(self) -> dict[str, object]:
-        """Return the result as one JSON-ready object."""
-        return {
-            "contract": to_checksum(self.contract),
-            "chain_id": self.chain_id,
-            "transaction": None if self.tx_hash is None else f"0x{self.tx_hash.hex()}",
-            "gas_used": self.gas_used,
-        }
+OPEN_GAS = 500_000
 
 
 def take(
@@ -141,13 +103,20 @@ def write_files(made: Snapshot, directory: Path) -> int:
 
 
 def publish(
-    ledger: Ledger, rpc_url: str, made: Snapshot, *, gas_signer: GasPayer | None = None
+    ledger: Ledger,
+    rpc_url: str,
+    made: Snapshot,
+    *,
+    gas_signer: GasPayer | None = None,
+    gas_price_max: int | None = None,
+    take_over: bool = False,
 ) -> SnapshotResult:
     """Create the snapshot token and open its claims; close the books. Again changes nothing.
 
-    Raises UsageError where claims are open until another deadline than this snapshot's.
-    Raises NotReadyError while holds are open, entries were posted after the snapshot or the token
-    was migrated there by replay, SigningKeyError without the sealer's signature,
+    `gas_price_max`: the most to offer for a unit of gas, in wei. `take_over`: replace what the
+    payer has on its way unmined. Raises UsageError where claims are open until another deadline
+    than this snapshot's, NotReadyError while holds are open, entries were posted after the snapshot
+    or the token was migrated there by replay, SigningKeyError without the sealer's signature,
     CanonicalChainError, RevertedError with the contract's reason.
     """
     token = ledger.token
@@ -160,24 +129,37 @@ def publish(
             check_same(rpc, address, made)
             return SnapshotResult(address, chain.chain_id, None, 0)
         check_publishable(ledger, rpc, chain, made)
-        sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain.chain_id)
-        sender.settle()
-        created = create(sender, token, init_code, name=SNAPSHOT_TOKEN)
-        gas = 0 if created is None else created.gas_used
         if made.signature is None:
             raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
+        sender = open_courier(
+            rpc,
+            gas_signer,
+            chain_id=chain.chain_id,
+            price_max=gas_price_max,
+            take_over=take_over,
+        )
+        created = create(sender, token, init_code, name=SNAPSHOT_TOKEN)
         if not chain.is_test_chain:
             ledger.set_canonical_chain(chain.chain_id)
         data = open_calldata(made.header, made.root, made.deadline, made.signature)
-        rehearse(sender, address, data, what="the snapshot")  # while the books are open
-        ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
-        try:
-            receipt = call(sender, address, data, what="the snapshot", gas=OPEN_GAS)
+        try:  # while the books are open
+            rehearse(sender, address, data, what="the snapshot")
         except RevertedError:
-            if not read_state(rpc, address).finalized:
-                ledger.run(lambda c: cutover.reopen_books(c, ledger.token))
-            raise
-        return SnapshotResult(address, chain.chain_id, receipt.tx_hash, gas + receipt.gas_used)
+            if not _is_open(ledger, rpc, address):
+                raise
+        with books_closed(ledger, sender, address):
+            if not _is_open(ledger, rpc, address):  # what was sealed or replayed meanwhile
+                check_publishable(ledger, rpc, chain, made)
+            receipt = deliver(
+                sender,
+                address,
+                data,
+                what="the snapshot",
+                gas=OPEN_GAS,
+                done=lambda: _is_open(ledger, rpc, address),
+            )
+        check_same(rpc, address, made)  # another operator may have opened another one
+        return result_of(address, chain.chain_id, receipt, created)
 
 
 def reopen(ledger: Ledger, rpc_url: str, *, gas_signer: GasPayer | None = None) -> None:
@@ -266,74 +248,6 @@ def check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snap
         )
 
 
-def claim(
-    rpc_url: str,
-    contract: bytes,
-    document: object,
-    *,
-    gas_signer: GasPayer | None = None,
-) -> SnapshotResult:
-    """Give one account its balance, from the document of its proof file. Needs no ledger.
-
-    Raises FileFormatError for another document, RevertedError with the contract's reason.
-    """
-    account, amount, proof = read_proof(document)
-    with Rpc(rpc_url) as rpc:
-        check_code(rpc, contract, name=SNAPSHOT_TOKEN)
-        chain_id = rpc.quantity("eth_chainId")
-        if any(read_words(rpc, contract, [CLAIMED + address_word(account)])[0]):
-            return SnapshotResult(contract, chain_id, None, 0)
-        sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain_id)
-        data = claim_calldata(account, amount, proof)
-        receipt = call(sender, contract, data, what="the claim", gas=CLAIM_GAS)
-        return SnapshotResult(contract, chain_id, receipt.tx_hash, receipt.gas_used)
-
-
-def sweep(
-    rpc_url: str,
-    contract: bytes,
-    *,
-    destination: bytes | None = None,
-    admin: Signer | None = None,
-    gas_signer: GasPayer | None = None,
-) -> SnapshotResult:
-    """Mint what nobody claimed, after the deadline. Needs no ledger.
-
-    `destination` is named first, by `admin`; once named it may be left away. Raises RevertedError
-    with the contract's reason (ClaimsOpen, NoSweepDestination, …).
-    """
-    with Rpc(rpc_url) as rpc:
-        check_code(rpc, contract, name=SNAPSHOT_TOKEN)
-        chain_id = rpc.quantity("eth_chainId")
-        if destination is not None:
-            if admin is None:
-                raise SigningKeyError(
-                    "only the admin names a destination", hint="give the operator's keystore"
-                )
-            owner = Courier(rpc, admin, chain_id=chain_id)
-            data = destination_calldata(destination)
-            call(owner, contract, data, what="the destination", gas=SWEEP_GAS)
-        sender = Courier(rpc, gas_signer or node_account(rpc), chain_id=chain_id)
-        receipt: Receipt = call(sender, contract, SWEEP_CALL, what="the sweep", gas=SWEEP_GAS)
-        return SnapshotResult(contract, chain_id, receipt.tx_hash, receipt.gas_used)
-
-
-_PROOF_KEYS = frozenset({"format", "balancesRoot", "account", "amount", "proof"})
-
-
-def read_proof(document: Any) -> tuple[bytes, int, tuple[bytes, ...]]:
-    """Return account, amount and path of a proof file's document. Raises FileFormatError."""
-    fields = read_fields(document, "the proof", _PROOF_KEYS)
-    if fields["format"] != BALANCE_PROOF_FORMAT:
-        raise refuse("format", fields["format"], BALANCE_PROOF_FORMAT)
-    read_bytes(fields["balancesRoot"], "balancesRoot")
-    return (
-        read_address(fields["account"], "account"),
-        read_decimal(fields["amount"], "amount", UINT256_MAX),
-        read_list(fields["proof"], "proof", lambda node: read_bytes(node, "proof")),
-    )
-
-
 def _write(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -341,3 +255,16 @@ def _write(path: Path, data: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+__all__ = [
+    "SnapshotResult",
+    "check_publishable",
+    "check_same",
+    "claim",
+    "publish",
+    "reopen",
+    "sweep",
+    "take",
+    "write_files",
+]

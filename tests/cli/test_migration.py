@@ -77,21 +77,6 @@ def test_options_that_do_not_go_together(book, words: tuple[str, ...]) -> None:
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("claim", "proof.json", "--contract", "0x" + "11" * 20),
-        ("sweep", "--contract", "0x" + "11" * 20),
-        ("publish", "--deadline", "1"),
-    ],
-)
-def test_a_price_that_would_be_ignored_is_refused(book, command: tuple[str, ...]) -> None:
-    """A snapshot's commands bound the price of what they write, and say so before they send."""
-    ended = book("snapshot", *command, "--max-gas-price", "1", "--json")
-    assert (2, "bad_usage") == (ended.status, ended.error["code"])
-    assert "--max-gas-price goes with --unsigned" in ended.error["message"]
-
-
 def test_a_record_that_cannot_be_written_stops_before_anything_is_sent(
     book, fresh_anvil: str
 ) -> None:
@@ -106,18 +91,60 @@ def test_a_record_that_cannot_be_written_stops_before_anything_is_sent(
         assert 0 == rpc.quantity("eth_blockNumber")
 
 
-def test_an_anchors_price_is_bounded(book, fresh_anvil: str) -> None:
-    """`anchor --max-gas-price` offers no more than it for any of its transactions."""
+SENDING = (
+    ("anchor",),
+    ("account", "claim", "alice", "--owner", "0x" + "44" * 20),
+    ("snapshot", "publish", "--deadline", "4000000000"),
+    ("snapshot", "claim", "snap/proofs/ALICE.json", "--contract", "SNAPSHOT"),
+)
+
+
+@pytest.mark.parametrize("command", SENDING, ids=lambda words: " ".join(words[:2]))
+def test_a_price_is_kept_and_a_repeat_says_so(
+    book, fresh_anvil: str, command: tuple[str, ...]
+) -> None:
+    """--max-gas-price bounds all that a command sends; the second run says that it is done."""
     book("seal", "--sign")
-    ended = book("anchor", "--rpc", fresh_anvil, "--max-gas-price", "1", "--json")
+    words = ("--rpc", fresh_anvil)
+    if "SNAPSHOT" in command:
+        deadline = ("--deadline", "4000000000")
+        book("snapshot", "take", "snap", *deadline)
+        made = book("snapshot", "publish", *deadline, *words, "--json").document["contract"]
+        proof = str(next(Path("snap/proofs").iterdir()))
+        command = (*command[:2], proof, "--contract", made)
+    with Rpc(fresh_anvil) as rpc:
+        before = rpc.quantity("eth_blockNumber")
+        base = int(rpc.call("eth_getBlockByNumber", ["latest", False])["baseFeePerGas"], 16)
+    price = ("--max-gas-price", f"{(most := base + base // 8 + 7) / 10**9:.9f}")
+    ended = book(*command, *words, *price, "--take-over", "--json")
     assert 0 == ended.status, ended.err
     with Rpc(fresh_anvil) as rpc:
         sent = [
             transaction
-            for number in range(1, rpc.quantity("eth_blockNumber") + 1)
+            for number in range(before + 1, rpc.quantity("eth_blockNumber") + 1)
             for transaction in rpc.call("eth_getBlockByNumber", [hex(number), True])["transactions"]
         ]
-    assert {10**9} == {int(transaction["maxFeePerGas"], 16) for transaction in sent}
+        assert {most} == {int(transaction["maxFeePerGas"], 16) for transaction in sent}
+        again = book(*command, *words, *price)
+        assert 0 == again.status
+        assert "already" in again.out
+        assert before + len(sent) == rpc.quantity("eth_blockNumber")
+
+
+@pytest.mark.parametrize("command", SENDING, ids=lambda words: " ".join(words[:2]))
+def test_options_on_sending_that_contradict_each_other(book, command: tuple[str, ...]) -> None:
+    """A price for a Safe's file, and --take-over with any file, are wrong usage."""
+    command = tuple("0x" + "11" * 20 if word == "SNAPSHOT" else word for word in command)
+    unsigned = "--unsigned-tx" if command[0] == "account" else "--unsigned"
+    for words in (
+        ("--safe-json", "out", "--max-gas-price", "1"),
+        ("--safe-json", "out", "--take-over"),
+        (unsigned, "out", "--payer", "0x" + "11" * 20, "--take-over"),
+        ("--max-gas-price", "cheap"),
+    ):
+        ended = book(*command, *words, "--rpc", "http://127.0.0.1:9", "--json")
+        assert (2, "bad_usage") == (ended.status, ended.error["code"])
+    assert not Path("out").exists()
 
 
 def test_the_cut_over_through_the_command(book, final_node: str) -> None:

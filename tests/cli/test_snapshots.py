@@ -28,9 +28,9 @@ def test_balances_are_claimed(book, fresh_anvil: str) -> None:
     assert "src/SnapshotToken.sol" in json.loads(Path("snapshot.input.json").read_text())["sources"]
     claim = ("snapshot", "claim", proof, "--contract", done["contract"], *words)
     assert book(*claim, "--json").document["transaction"]
-    assert "before" in book(*claim).out
+    assert "already" in book(*claim).out
     ended = book("snapshot", "sweep", "--contract", done["contract"], *words, "--json")
-    assert (2, "reverted") == (ended.status, ended.error["code"])
+    assert (0, None) == (ended.status, ended.document["transaction"])  # all is claimed
     ended = book("mint", "alice", "1", "--reason", "late", "--json")
     assert (1, "token_finalized") == (ended.status, ended.error["code"])
 
@@ -49,7 +49,7 @@ def test_headers_are_anchored(book, fresh_anvil: str) -> None:
         record["address"],
         record["codeIsThisReleases"],
     )
-    assert "0 headers, up to 1" in book(*words).out
+    assert "stands at 1 already" in book(*words).out
 
 
 DEADLINE = ("--deadline", 4_000_000_000)
@@ -94,7 +94,7 @@ def test_signed_elsewhere_and_sent_by_an_offline_key(book, fresh_anvil: str) -> 
     signed = book("sign-offline", "out.json", "-o", "signed.json", *key, "--json")
     assert (0, [0, 1]) == (signed.status, signed.document["nonces"])
     assert 2 == book("broadcast", "signed.json", *words, "--json").document["sent"]
-    assert "before" in book(*publish).out
+    assert "already" in book(*publish).out
     proof = next(Path("snap/proofs").iterdir())
     claim = ("snapshot", "claim", proof, "--contract", told["contract"], *words)
     assert 0 == book(*claim, "--safe-json", "claim.json").status

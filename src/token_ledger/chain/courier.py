@@ -131,6 +131,11 @@ class Courier(Sender):
             self._sleep(pause_s)
             pause_s = min(2 * pause_s, _POLL_MAX_S, self._stuck_after_s)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing that this courier sent may still be executed, as far as it knows."""
+        return not self._letters
+
     # --- one letter
 
     def _post(self, letter: _Letter) -> None:

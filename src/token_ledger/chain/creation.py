@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from eth_abi.abi import encode as abi_encode
 
 from token_ledger.chain import contracts
-from token_ledger.chain.deploy import check_can_deploy
+from token_ledger.chain.delivery import deliver
+from token_ledger.chain.deploy import DEPLOY_AGAIN, check_can_deploy
 from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.sender import Receipt, Sender
 from token_ledger.chain.state import get_code
-from token_ledger.chain.vaults import revert_of
 from token_ledger.core.address import DEPLOYMENT_PROXY, create2, to_checksum
 from token_ledger.core.hashing import keccak
 from token_ledger.core.types import Header, Token
-from token_ledger.errors import ForeignContractError, RevertedError
+from token_ledger.errors import ForeignContractError
 
 REGISTRY = "HeaderRegistry"
 SNAPSHOT_TOKEN = "SnapshotToken"  # noqa: S105 - no password
@@ -53,7 +53,7 @@ def created_at(token: Token, init_code: bytes) -> bytes:
 
 
 def create(sender: Sender, token: Token, init_code: bytes, *, name: str) -> Receipt | None:
-    """Create a contract where it is missing; None where it is there already.
+    """Create a contract where it is missing; None where it is there, whoever made it.
 
     Raises ChainError on a chain without the proxy, ForeignContractError where other code stands
     there, RevertedError.
@@ -62,8 +62,15 @@ def create(sender: Sender, token: Token, init_code: bytes, *, name: str) -> Rece
     receipt = None
     if not get_code(sender.rpc, address):
         check_can_deploy(sender)
-        receipt = sender.send_and_wait(
-            DEPLOYMENT_PROXY, token.uid + init_code, gas=_DEPLOYMENT_GAS_MAX
+        receipt = deliver(
+            sender,
+            DEPLOYMENT_PROXY,
+            token.uid + init_code,
+            what=f"the deployment of {name}",
+            gas=_DEPLOYMENT_GAS_MAX,
+            done=lambda: bool(get_code(sender.rpc, address)),
+            rehearsed=False,
+            hint=DEPLOY_AGAIN,
         )
     check_code(sender.rpc, address, name=name)
     return receipt
@@ -77,24 +84,6 @@ def check_code(rpc: Rpc, address: bytes, *, name: str) -> None:
         raise ForeignContractError(
             f"at {to_checksum(address)} {what}", hint="check chain and address"
         )
-
-
-def rehearse(sender: Sender, to: bytes, data: bytes, *, what: str) -> None:
-    """Run a call without sending it; raise RevertedError with the contract's reason."""
-    revert = revert_of(sender.rpc, sender.payer.address, to, data)
-    if revert is not None:
-        raise RevertedError(f"the contract refuses {what}: {revert}", hint=revert.hint)
-
-
-def call(sender: Sender, to: bytes, data: bytes, *, what: str, gas: int) -> Receipt:
-    """Rehearse a call, send it and wait. Raises RevertedError with the contract's reason."""
-    rehearse(sender, to, data, what=what)
-    receipt = sender.send_and_wait(to, data, gas=gas)
-    if not receipt.succeeded:
-        raise RevertedError(
-            f"{what} failed in transaction 0x{receipt.tx_hash.hex()}", hint="run it again"
-        )
-    return receipt
 
 
 def _header(header: Header) -> tuple[object, ...]:

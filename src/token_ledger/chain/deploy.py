@@ -10,14 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
+from token_ledger.chain.delivery import deliver
 from token_ledger.chain.rpc import NodeError, Rpc, hex_data
 from token_ledger.chain.sender import Sender
 from token_ledger.chain.state import check_token_contract, get_code
 from token_ledger.core.address import DEPLOYMENT_PROXY, to_checksum
 from token_ledger.core.types import Token
-from token_ledger.errors import ChainError, RevertedError
+from token_ledger.errors import ChainError
 
 _DEPLOYMENT_GAS_MAX = 12_000_000
+DEPLOY_AGAIN = "is the payer out of gas money? Running it again deploys nothing twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,17 @@ def deploy(sender: Sender, token: Token, operator: bytes) -> Deployment:
     if get_code(rpc, address):
         return Deployment(address, check_token_contract(rpc, address, token), None, None, 0)
     data = contracts.deployment_calldata(token, operator)
-    receipt = sender.send_and_wait(DEPLOYMENT_PROXY, data, gas=_DEPLOYMENT_GAS_MAX)
-    if not get_code(rpc, address):  # a failed transaction with code there: another was faster
-        raise RevertedError(
-            f"the deployment failed in transaction 0x{receipt.tx_hash.hex()}",
-            hint="is the payer out of gas money? Running it again deploys nothing twice",
-        )
+    receipt = deliver(
+        sender,
+        DEPLOYMENT_PROXY,
+        data,
+        what="the deployment",
+        gas=_DEPLOYMENT_GAS_MAX,
+        done=lambda: bool(get_code(rpc, address)),
+        rehearsed=False,
+        hint=DEPLOY_AGAIN,
+    )
     code_hash = check_token_contract(rpc, address, token)
+    if receipt is None:  # another operator was faster
+        return Deployment(address, code_hash, None, None, 0)
     return Deployment(address, code_hash, receipt.block_number, receipt.tx_hash, receipt.gas_used)

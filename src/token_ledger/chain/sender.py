@@ -98,7 +98,8 @@ class Sender:
                 raise ChainError(
                     f"{pending - mined} transactions of {to_checksum(self.payer.address)} "
                     f"stay unmined after {self._timeout_s:g} s",
-                    hint=f"replace or cancel nonce {mined} in a wallet, or wait, then run it again",
+                    hint="--take-over replaces them; or wait, or cancel nonce "
+                    f"{mined} in a wallet, then run it again",
                 )
             self._sleep(pause_s)
             pause_s = min(2 * pause_s, _POLL_MAX_S)

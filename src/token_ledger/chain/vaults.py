@@ -6,8 +6,9 @@ Factory and vaults are frozen: what is found at their addresses is compared byte
 from __future__ import annotations
 
 from token_ledger.chain import contracts
-from token_ledger.chain.deploy import check_can_deploy
-from token_ledger.chain.rpc import NodeError, Rpc, hex_data
+from token_ledger.chain.delivery import deliver
+from token_ledger.chain.deploy import DEPLOY_AGAIN, check_can_deploy
+from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.sender import Receipt, Sender
 from token_ledger.chain.state import get_code, read_words
 from token_ledger.core.address import (
@@ -19,7 +20,7 @@ from token_ledger.core.address import (
 )
 from token_ledger.core.claims import Claim
 from token_ledger.core.hashing import address_word, keccak, string_tail, word
-from token_ledger.errors import ForeignContractError, RevertedError
+from token_ledger.errors import ForeignContractError
 
 FACTORY_CONTRACT = "VaultFactory"
 OWNER_CALL = contracts.selector("owner()")
@@ -28,25 +29,8 @@ _FACTORY_GAS_MAX = 3_000_000
 CLAIM_GAS_MAX = 400_000
 
 
-def revert_of(
-    rpc: Rpc, payer: bytes, to: bytes, data: bytes, *, called: str | None = None
-) -> contracts.Revert | None:
-    """Return why a call would fail if it were sent now, or None if it would not.
-
-    `called`: the name of the contract at `to`, where it matters.
-    """
-    call = {"from": hex_data(payer), "to": hex_data(to), "data": hex_data(data)}
-    try:
-        rpc.call("eth_call", [call, "latest"])
-    except NodeError as error:
-        if error.data is None and "revert" not in error.text:
-            raise
-        return contracts.decode_revert(error.data, called=called)
-    return None
-
-
 def deploy_factory(sender: Sender) -> Receipt | None:
-    """Deploy the factory where it is missing; None where it is there already.
+    """Deploy the factory where it is missing; None where it is there, whoever made it.
 
     Raises ChainError on a chain without the deployment proxy, ForeignContractError where other code
     stands at its address, RevertedError.
@@ -58,10 +42,17 @@ def deploy_factory(sender: Sender) -> Receipt | None:
     if not get_code(sender.rpc, VAULT_FACTORY):
         check_can_deploy(sender)
         data = bytes(32) + artifact.bytecode
-        receipt = sender.send_and_wait(DEPLOYMENT_PROXY, data, gas=_FACTORY_GAS_MAX)
+        receipt = deliver(
+            sender,
+            DEPLOYMENT_PROXY,
+            data,
+            what="the deployment of the vault factory",
+            gas=_FACTORY_GAS_MAX,
+            done=lambda: bool(get_code(sender.rpc, VAULT_FACTORY)),
+            rehearsed=False,
+            hint=DEPLOY_AGAIN,
+        )
     code = get_code(sender.rpc, VAULT_FACTORY)
-    if not code:
-        raise RevertedError("the vault factory could not be deployed", hint="run it again")
     if not contracts.is_our_code(code, FACTORY_CONTRACT):
         raise ForeignContractError(
             f"other code stands at the factory's address {to_checksum(VAULT_FACTORY)}",
@@ -83,11 +74,6 @@ def claim_calldata(claim: Claim, signature: bytes) -> bytes:
             string_tail(signature),
         )
     )
-
-
-def send_claim(sender: Sender, data: bytes) -> Receipt:
-    """Send a claim and wait for it."""
-    return sender.send_and_wait(VAULT_FACTORY, data, gas=CLAIM_GAS_MAX)
 
 
 def vault_owner(rpc: Rpc, vault: bytes, operator: bytes) -> bytes | None:

@@ -21,7 +21,12 @@ from token_ledger.cli.keys import GAS_KEY, keystore_options, open_gas_payer, ope
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.screen import Screen
-from token_ledger.cli.signing import Outgoing, write_record_of
+from token_ledger.cli.signing import (
+    Outgoing,
+    max_gas_price_option,
+    take_over_option,
+    write_record_of,
+)
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted, filled
 from token_ledger.core.strict import to_hex
@@ -93,12 +98,8 @@ _MODE_NAMES = frozenset().union(*_MODES)
 )
 @click.option("--payer", type=ADDRESS, metavar="0x…", help="Who will sign what --unsigned writes.")
 @click.option("--nonce", type=int, metavar="N", help="The first nonce of --unsigned.")
-@click.option("--max-gas-price", metavar="GWEI", help="Never offer more for a unit of gas.")
-@click.option(
-    "--take-over",
-    is_flag=True,
-    help="Replace what the payer has on its way unmined, instead of waiting for it.",
-)
+@max_gas_price_option
+@take_over_option
 @allow_code_option
 @click.option(
     "--part-rows",
@@ -152,8 +153,10 @@ def migrate(
     --safe-json and --unsigned write the transactions instead of sending them (docs/signing.md).
     """
     _check_mode(click.get_current_context())
-    to_file = Outgoing(safe_json, unsigned, payer, nonce, max_gas_price, part_rows, allow_code)
-    to_file.check(bounds_sending=True)
+    to_file = Outgoing(
+        safe_json, unsigned, payer, nonce, max_gas_price, part_rows, allow_code, take_over
+    )
+    to_file.check()
     if wants_plan:
         return _plan(app, rpc_url, gas_prices)
     url = need_rpc(rpc_url)
@@ -165,7 +168,7 @@ def migrate(
         admin = None
         if not (unsent or to_file.wanted):
             admin = open_sealer(app, keystore, password_file)
-        return _finalize(app, url, admin, to_file, take_over=take_over)
+        return _finalize(app, url, admin, to_file)
     if to_file.wanted:
         return to_file.write_from(
             app, url, lambda ledger: to_file.migration(ledger, url, finalize=False)
@@ -175,8 +178,7 @@ def migrate(
         url,
         record,
         export_dir=export_dir,
-        gas_price_max=to_file.fee_max_wei,
-        take_over=take_over,
+        **to_file.terms,
         allow_code=allow_code,
         part_rows=part_rows,
     )
@@ -309,20 +311,11 @@ def _show_plan(screen: Screen, made: Plan) -> None:
         )
 
 
-def _finalize(
-    app: App, url: str, admin: Signer | None, to_file: Outgoing, *, take_over: bool
-) -> int:
+def _finalize(app: App, url: str, admin: Signer | None, to_file: Outgoing) -> int:
     from token_ledger.finalize import finalize
 
     with app.open_ledger() as ledger, ProgressReport() as progress:
-        done = finalize(
-            ledger,
-            url,
-            admin=admin,
-            gas_price_max=to_file.fee_max_wei,
-            take_over=take_over,
-            progress=progress,
-        )
+        done = finalize(ledger, url, admin=admin, progress=progress, **to_file.terms)
     if not done.finalized and to_file.wanted:
         return to_file.write_from(
             app, url, lambda ledger: to_file.migration(ledger, url, finalize=True)

@@ -40,6 +40,15 @@ if TYPE_CHECKING:
 
 _FILE_BYTES_MAX = 1 << 30
 
+max_gas_price_option = click.option(
+    "--max-gas-price", metavar="GWEI", help="Never offer more for a unit of gas."
+)
+take_over_option = click.option(
+    "--take-over",
+    is_flag=True,
+    help="Replace what the payer has on its way unmined, instead of waiting for it.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -52,6 +61,7 @@ class Outgoing:
     max_gas_price: str | None
     part_rows: int | None = None
     allow_code: tuple[bytes, ...] = ()
+    take_over: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -63,11 +73,13 @@ class Outgoing:
         """The most to offer for a unit of gas, in wei."""
         return None if self.max_gas_price is None else parse_gas_price(self.max_gas_price).wei
 
-    def check(self, unsigned: str = "--unsigned", *, bounds_sending: bool = False) -> None:
-        """Raise UsageError for options that do not go together, and for a price that is none.
+    @property
+    def terms(self) -> dict[str, Any]:
+        """How a verb that sends by itself is to send: for what price, and before what."""
+        return {"gas_price_max": self.fee_max_wei, "take_over": self.take_over}
 
-        `bounds_sending`: the command keeps to --max-gas-price also when it sends by itself.
-        """
+    def check(self, unsigned: str = "--unsigned") -> None:
+        """Raise UsageError for options that do not go together, and for a price that is none."""
         if self.safe_json is not None and self.unsigned is not None:
             raise UsageError(f"--safe-json and {unsigned} do not go together", hint="take one")
         if (self.unsigned is None) != (self.payer is None):
@@ -76,13 +88,15 @@ class Outgoing:
             )
         if self.nonce is not None and (self.unsigned is None or self.nonce < 0):
             raise UsageError(f"--nonce goes with {unsigned}, and is not negative")
-        sends = bounds_sending and self.safe_json is None
-        if self.fee_max_wei is not None and self.unsigned is None and not sends:
+        if self.fee_max_wei is not None and self.safe_json is not None:
             raise UsageError(
-                f"--max-gas-price goes with {unsigned}{' or with sending' * bounds_sending}",
-                hint="who executes a Safe's file offers the price"
-                if self.safe_json is not None
-                else "write the transaction to a file and sign it with `sign-offline`",
+                f"--max-gas-price goes with {unsigned} or with sending",
+                hint="who executes a Safe's file offers the price",
+            )
+        if self.take_over and self.wanted:
+            raise UsageError(
+                "--take-over goes with sending",
+                hint="--nonce N writes a transaction in the place of another",
             )
 
     def migration(self, ledger: Ledger, url: str, *, finalize: bool) -> Composition:
@@ -169,12 +183,11 @@ def write_record_of(
 
 
 def outgoing_options(
-    *, unsigned: str = "--unsigned", bounds_sending: bool = False
+    *, unsigned: str = "--unsigned"
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator: the options that write transactions to a file, as one `to_file`.
+    """Return a decorator: the options on sending, or writing to a file instead, as one `to_file`.
 
     `unsigned`: what that option is called where the command has another of its name.
-    `bounds_sending`: --max-gas-price holds also for what the command sends by itself.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,21 +199,24 @@ def outgoing_options(
             payer: bytes | None,
             nonce: int | None,
             max_gas_price: str | None,
+            take_over: bool,
             **words: Any,
         ) -> Any:
-            to_file = Outgoing(safe_json, unsigned_file, payer, nonce, max_gas_price)
-            to_file.check(unsigned, bounds_sending=bounds_sending)
+            to_file = Outgoing(
+                safe_json, unsigned_file, payer, nonce, max_gas_price, take_over=take_over
+            )
+            to_file.check(unsigned)
             return command(*arguments, to_file=to_file, **words)
 
         made: Callable[..., Any] = run
-        for option in reversed(_outgoing(unsigned, bounds_sending=bounds_sending)):
+        for option in reversed(_outgoing(unsigned)):
             made = option(made)
         return made
 
     return decorate
 
 
-def _outgoing(unsigned: str, *, bounds_sending: bool) -> list[Callable[[Any], Any]]:
+def _outgoing(unsigned: str) -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--safe-json",
@@ -219,13 +235,8 @@ def _outgoing(unsigned: str, *, bounds_sending: bool) -> list[Callable[[Any], An
             "--payer", type=ADDRESS, metavar="0x…", help=f"Who will sign what {unsigned} writes."
         ),
         click.option("--nonce", type=int, metavar="N", help=f"The first nonce of {unsigned}."),
-        click.option(
-            "--max-gas-price",
-            metavar="GWEI",
-            help="Never offer more for a unit of gas."
-            if bounds_sending
-            else f"With {unsigned}: the most for a unit of gas.",
-        ),
+        max_gas_price_option,
+        take_over_option,
     ]
 
 

@@ -29,10 +29,12 @@ from token_ledger.cli.outcome import GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.signing import Outgoing, outgoing_options, write_record_of
 from token_ledger.core.address import to_checksum
+from token_ledger.core.counting import counted
 from token_ledger.core.strict import decode, to_hex
 from token_ledger.wholefile import check_writable
 
 if TYPE_CHECKING:
+    from token_ledger.anchor import AnchorResult
     from token_ledger.snapshot import SnapshotResult
 
 _EPILOG = f"Gas is paid by the key in {GAS_KEY}, or by the node's own first account (Anvil)."
@@ -142,7 +144,7 @@ def publish(
         if signature is not None:
             made = replace(made, signature=read_signature(signature))
         if not to_file.wanted:
-            done = run_publish(ledger, url, made, gas_signer=open_gas_payer())
+            done = run_publish(ledger, url, made, gas_signer=open_gas_payer(), **to_file.terms)
             write_record_of(
                 app, ledger, url, record, chain_id=done.chain_id, contract="SnapshotToken"
             )
@@ -150,7 +152,7 @@ def publish(
         from token_ledger.outgoing import compose_publish
 
         return to_file.write_from(app, url, lambda ledger: compose_publish(ledger, url, made))
-    return _tell(app, done, "opened")
+    return _tell(app, done, "opened", "already: nothing was sent")
 
 
 @snapshot.command("reopen", cls=LedgerCommand)
@@ -187,8 +189,8 @@ def claim(
 
         made = compose_snapshot_claim(url, contract, document)
         return to_file.write(app, url, made, name="snapshot claim")
-    done = run_claim(url, contract, document, gas_signer=open_gas_payer())
-    return _tell(app, done, "claimed")
+    done = run_claim(url, contract, document, gas_signer=open_gas_payer(), **to_file.terms)
+    return _tell(app, done, "claimed", "already: nothing was sent")
 
 
 @snapshot.command("sweep", cls=LedgerCommand, epilog=_EPILOG)
@@ -221,13 +223,19 @@ def sweep(
         made = compose_sweep(url, contract, destination=destination)
         return to_file.write(app, url, made, name="snapshot sweep")
     admin = None if destination is None else open_sealer(app, keystore, password_file)
-    payer = open_gas_payer()
-    done = run_sweep(url, contract, destination=destination, admin=admin, gas_signer=payer)
-    return _tell(app, done, "swept")
+    done = run_sweep(
+        url,
+        contract,
+        destination=destination,
+        admin=admin,
+        gas_signer=open_gas_payer(),
+        **to_file.terms,
+    )
+    return _tell(app, done, "swept", "already: nothing is left unclaimed")
 
 
-def _tell(app: App, done: SnapshotResult, what: str) -> int:
-    said = f"{what} before: nothing was sent" if done.tx_hash is None else to_hex(done.tx_hash)
+def _tell(app: App, done: SnapshotResult, what: str, already: str) -> int:
+    said = already if done.tx_hash is None else to_hex(done.tx_hash)
     app.answer(
         done.to_json(),
         lambda screen: screen.pairs(
@@ -245,7 +253,7 @@ def _tell(app: App, done: SnapshotResult, what: str) -> int:
 @click.command(cls=LedgerCommand, epilog=_EPILOG)
 @rpc_option
 @record_option
-@outgoing_options(bounds_sending=True)
+@outgoing_options()
 @pass_app
 def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Outgoing) -> int:
     """Put the headers of sealed batches into a registry on a chain: tamper evidence, no coin.
@@ -263,9 +271,7 @@ def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Ou
         return to_file.write_from(app, url, lambda ledger: compose_anchor(ledger, url))
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
-        done = run_anchor(
-            ledger, url, gas_signer=payer, gas_price_max=to_file.fee_max_wei, progress=progress
-        )
+        done = run_anchor(ledger, url, gas_signer=payer, progress=progress, **to_file.terms)
         write_record_of(app, ledger, url, record, chain_id=done.chain_id, contract="HeaderRegistry")
     app.answer(
         done.to_json(),
@@ -273,12 +279,18 @@ def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Ou
             [
                 ("registry", to_checksum(done.registry)),
                 ("chain", done.chain_id),
-                ("anchored", f"{done.headers} headers, up to {done.head_number}"),
+                ("anchored", _anchored(done)),
                 ("gas", f"{done.gas_used:,}"),
             ]
         ),
     )
     return GOOD
+
+
+def _anchored(done: AnchorResult) -> str:
+    if not done.headers:
+        return f"nothing: the registry stands at {done.head_number} already"
+    return f"{counted(done.headers, 'header')}, up to {done.head_number}"
 
 
 COMMANDS = (snapshot, anchor)

@@ -56,7 +56,7 @@ from token_ledger.errors import UsageError
     help="A signature made elsewhere, as 0x-hex; a Safe's counts by ERC-1271. Needs --expiry.",
 )
 @click.option("--expiry", type=int, metavar="SECONDS", help="Until when it counts, since 1970.")
-@outgoing_options(unsigned="--unsigned-tx", bounds_sending=True)
+@outgoing_options(unsigned="--unsigned-tx")
 @keystore_options
 @pass_app
 def claim(
@@ -109,7 +109,7 @@ def claim(
             url,
             account_id,
             gas_signer=open_gas_payer(),
-            gas_price_max=to_file.fee_max_wei,
+            **to_file.terms,
             **words,
         )
     made = "just now" if done.tx_hash is not None else "already"

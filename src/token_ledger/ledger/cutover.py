@@ -107,11 +107,12 @@ def check_closable(
 
 def close_books(
     connection: Connection, token: StoredToken, *, now: int, whatever_waits: bool = False
-) -> None:
+) -> bool:
     """Refuse new entries of the token from now on, imported ones excepted. Closed, it stays so.
 
-    Runs in a write transaction. Raises NotReadyError while something stands in the way (see
-    `obstacles`; not with `whatever_waits`), and RetryableError while a long posting is under way.
+    Returns whether the books were open. Runs in a write transaction. Raises NotReadyError while
+    something stands in the way (see `obstacles`; not with `whatever_waits`), and RetryableError
+    while a long posting is under way.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
@@ -121,11 +122,12 @@ def close_books(
     if not whatever_waits:
         check_closable(connection, token, now=now)
     tokens = schema.tokens.c
-    connection.execute(
+    closed = connection.execute(
         update(schema.tokens)
         .where(tokens.token_no == token.token_no, tokens.closing_at.is_(None))
         .values(closing_at=now)
     )
+    return closed.rowcount == 1
 
 
 def reopen_books(connection: Connection, token: StoredToken) -> None:
