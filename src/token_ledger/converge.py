@@ -26,7 +26,7 @@ from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import BlockHeader, ChainRange
 from token_ledger.enter import EnterResult, enter
 from token_ledger.errors import ChainError, DisagreementError, ForkedError, RpcError, UsageError
-from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks
+from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks, mirror_locks
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_forks import TakenBack
 
@@ -204,6 +204,10 @@ class Importer:
                         "another import of this contract is running",
                         hint="let it finish; nothing is lost",
                     )
+            # Under the locks of the contracts, which whoever drops a test chain takes first.
+            known = mirror.genesis_hash(connection, self.chain.chain_id)
+            if known != self.chain.genesis.hash:
+                raise mirror_locks.began_anew()
 
         self.ledger.run(work)
         for contract, part in zip(contracts, found, strict=True):
@@ -222,19 +226,16 @@ class Importer:
                 self.nodes,
                 contract,
                 confirmations=self.confirmations or max(CONFIRMATIONS, self.window),
-                progress=self._told_unless_stopped,
+                progress=self.progress,
+                stopped=self.stopped,
             )
             tally = self.tallies[contract.contract_no]
             if tally.entered is None or entered is None:
                 tally.entered = entered
             else:
                 tally.entered.add(entered)
-
-    def _told_unless_stopped(self, stage: str, done: int, total: int | None) -> None:
-        """Tell how far the books are: between two transactions, so that this is where to stop."""
-        self.progress(stage, done, total)
-        if self.stopped():
-            raise StoppedError
+            if self.stopped():
+                raise StoppedError
 
     # --- reorganisations
 

@@ -7,6 +7,7 @@ they cannot take. Run after run, so that it is killed at any instant without har
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,7 +22,7 @@ from token_ledger.core.match_home import entry_stopped, rule_broken, upgraded
 from token_ledger.core.progress import Progress, no_progress
 from token_ledger.core.transfers import BlockHeader
 from token_ledger.core.types import Finding
-from token_ledger.errors import ForeignContractError
+from token_ledger.errors import ForeignContractError, ForkedError
 from token_ledger.ledger import (
     Connection,
     Ledger,
@@ -89,11 +90,13 @@ def enter(
     *,
     confirmations: int = CONFIRMATIONS,
     progress: Progress = no_progress,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> EnterResult | None:
     """Make entries of the contract's final transfers; None where its token is not the chain's.
 
-    `confirmations`: the depth that counts as final on a chain that knows no finality. A cut-over
-    that has become final is recorded first. Raises RpcError.
+    `confirmations`: the depth that counts as final on a chain that knows no finality. `stopped`:
+    asked between two transactions whether to end there. A cut-over that has become final is
+    recorded first. Raises RpcError, and ForkedError where the mirror was taken back meanwhile.
     """
     token = next((t for t in ledger.tokens() if t.token_no == contract.token_no), None)
     if token is None:
@@ -102,10 +105,11 @@ def enter(
     home = _home(ledger, nodes, token, contract, final)
     if home is None:
         return None
-    up_to = _agreed(ledger, nodes, contract, final)
-    result = _Entering(ledger, token, contract, progress).run(home, up_to)
-    if contract.adopted:
-        result.findings += _find_upgrade(nodes, contract, final)
+    top = _agreed(ledger, nodes, contract, final)
+    # Asked first: what was entered is told, whatever the node does meanwhile.
+    upgrade = _find_upgrade(nodes, contract, final) if contract.adopted else []
+    result = _Entering(ledger, token, contract, progress, stopped).run(home, top)
+    result.findings += upgrade
     return result
 
 
@@ -173,7 +177,7 @@ def _state_told(state: ContractState | None) -> str:
 
 def _agreed(
     ledger: Ledger, nodes: Nodes, contract: StoredContract, final: BlockHeader
-) -> int | None:
+) -> BlockHeader | None:
     """Return the highest final block that the mirror knows as the nodes do, if there is one.
 
     Every block of a transfer is known to the mirror, so what lies between two known ones is empty.
@@ -186,46 +190,69 @@ def _agreed(
         )
     if top is None or nodes.headers([top.number], settled=True)[0].hash != top.hash:
         return None
-    return top.number
+    return top
 
 
 class _Entering:
     """One contract's transfers on their way into the books."""
 
     def __init__(
-        self, ledger: Ledger, token: StoredToken, contract: StoredContract, progress: Progress
+        self,
+        ledger: Ledger,
+        token: StoredToken,
+        contract: StoredContract,
+        progress: Progress,
+        stopped: Callable[[], bool],
     ) -> None:
         self.ledger = ledger
         self.token = token
         self.contract = contract
         self.progress = progress
+        self.stopped = stopped
         self.result = EnterResult(token.symbol)
 
-    def run(self, home: Home, up_to: int | None) -> EnterResult:
+    def run(self, home: Home, top: BlockHeader | None) -> EnterResult:
         result = self.result
         result.next_block = home.next_block
-        last = home.next_block - 1 if up_to is None else up_to
-        stopped: CannotEnterError | None = None
-        while True:
-            try:
-                run = self._enter_run(last)
-            except CannotEnterError as error:
-                stopped, last = error, error.block_number - 1
-                continue
-            if run is None:
-                break
-            self._count(run)
-        if stopped is not None:
-            self._stop(stopped)
+        if top is not None:
+            self._enter(top)
         with self.ledger.read() as connection:
             result.waiting = imports.count_waiting(connection, self.contract, result.next_block)
         return result
 
-    def _enter_run(self, last: int) -> Run | None:
+    def _enter(self, top: BlockHeader) -> None:
+        """Enter run by run up to a block, or until the books cannot go on, or somebody stops it."""
+        last = top.number
+        refused: CannotEnterError | None = None
+        while True:
+            try:
+                run = self._enter_run(top, last)
+            except CannotEnterError as error:
+                refused, last = error, error.block_number - 1
+                continue
+            except ForkedError:
+                if not self.result.entries:
+                    raise
+                return  # what was entered is told; the next import goes on
+            if run is None:
+                break
+            self._count(run)
+            if self.stopped():
+                return
+        if refused is not None:
+            self._refuse(refused)
+
+    def _enter_run(self, top: BlockHeader, last: int) -> Run | None:
         ledger = self.ledger
         return ledger.run(
             lambda connection: imports.enter_run(
-                connection, ledger.context, self.token, self.contract, up_to=last, now=ledger.now()
+                connection,
+                ledger.context,
+                self.token,
+                self.contract,
+                top=top,
+                up_to=last,
+                now=ledger.now(),
             )
         )
 
@@ -240,7 +267,7 @@ class _Entering:
         result.findings += [rule_broken(*broken) for broken in run.broken[: max(0, room)]]
         self.progress("entries", result.entries, None)
 
-    def _stop(self, error: CannotEnterError) -> None:
+    def _refuse(self, error: CannotEnterError) -> None:
         """Remember what the books cannot take; the next import tries it again."""
         place = (error.block_number, error.log_index)
         self.ledger.run(

@@ -13,7 +13,7 @@ from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.identity import ChainIdentity, read_header_at, read_identity
 from token_ledger.chain.rpc import Rpc
 from token_ledger.errors import ChainError, WrongChainError
-from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks
+from token_ledger.ledger import Connection, Ledger, mirror, mirror_locks
 from token_ledger.ledger.mirror import StoredContract
 
 
@@ -87,21 +87,34 @@ def _know(ledger: Ledger, chain: ChainIdentity, shown: str) -> None:
         _start_anew(ledger, chain, shown)
 
 
-def _may_forget(connection: Connection, chain: ChainIdentity) -> bool:
-    """Return whether no books follow the chain: what is an entry cannot be dropped."""
-    return chain.is_test_chain and mirror_forks.entered_up_to(connection, chain.chain_id) == 0
-
-
 def _start_anew(ledger: Ledger, chain: ChainIdentity, shown: str) -> None:
     """Have the mirror know this chain; checked in the transaction that drops the other one."""
-    with ledger.write() as connection:
+
+    def work(connection: Connection) -> None:
+        mirror_locks.lock_genesis(connection, chain.chain_id)
         known = mirror.genesis_hash(connection, chain.chain_id)
         if known == chain.genesis.hash:
             return  # another process met it first
-        if known is not None and not _may_forget(connection, chain):
-            raise _wrong_chain(shown, chain)  # books began to follow it meanwhile
-        mirror.forget_chain(connection, chain.chain_id)
+        if known is not None:
+            _check_forgettable(connection, chain, shown)
+            mirror.forget_chain(connection, chain.chain_id)
         mirror.store_genesis(connection, chain.chain_id, chain.genesis)
+
+    ledger.run(work)
+
+
+def _check_forgettable(connection: Connection, chain: ChainIdentity, shown: str) -> None:
+    """Raise WrongChainError where books follow the chain that was: no entry can be dropped.
+
+    Importers of the old chain are waited for, and then find that their contracts are gone.
+    """
+    mirror_locks.lock_chain(connection, chain.chain_id)
+    if mirror_locks.is_followed(connection, chain.chain_id):
+        raise WrongChainError(
+            f"{shown} serves another chain {chain.chain_id} than the one that a token lives on: "
+            "its books follow that one for ever",
+            hint="check --rpc; for a test chain that began anew take a new database",
+        )
 
 
 def _wrong_chain(shown: str, chain: ChainIdentity) -> WrongChainError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select, update
 
 from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.mirror_locks import lock_contract
 from token_ledger.ledger.mirror_schema import chain_batches, token_homes
 from token_ledger.ledger.tokens import StoredToken
 
@@ -53,8 +54,10 @@ def settle(
 ) -> Home:
     """Remember for ever that the token lives in this contract; where it does already, do nothing.
 
-    Its transfers count from the last replayed batch on, or from the contract's beginning.
+    Its transfers count from the last replayed batch on, or from the contract's beginning. Raises
+    ChainError where the contract's test chain began anew meanwhile.
     """
+    lock_contract(connection, contract.contract_no, contract.address)
     known = read_home(connection, token)
     if known is not None:
         return known

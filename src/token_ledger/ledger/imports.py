@@ -19,9 +19,10 @@ from sqlalchemy import Connection, Row, and_, func, insert, select
 from token_ledger.core.address import to_checksum
 from token_ledger.core.imports import import_key, import_texts
 from token_ledger.core.match import MirroredTransfer
+from token_ledger.core.transfers import BlockHeader
 from token_ledger.core.types import SYSTEM, ZERO_ADDRESS
-from token_ledger.errors import DatabaseError, InsufficientBalanceError, RuleError
-from token_ledger.ledger import accounts, homes, schema
+from token_ledger.errors import DatabaseError, ForkedError, InsufficientBalanceError, RuleError
+from token_ledger.ledger import accounts, homes, mirror_reach, schema
 from token_ledger.ledger.accounts import Known
 from token_ledger.ledger.balances import NOTHING, Waived
 from token_ledger.ledger.composite import Desk
@@ -96,18 +97,24 @@ def enter_run(
     token: StoredToken,
     contract: StoredContract,
     *,
+    top: BlockHeader,
     up_to: int,
     now: int,
 ) -> Run | None:
     """Make entries of the next final transfers, up to block `up_to`; None where none is left.
 
-    Runs in a write transaction. Raises CannotEnterError for a transfer that would overdraw its
-    sender: the transaction must be rolled back, and may be run again up to the block before.
+    `top`: the block, not below `up_to`, that the chain was asked for. Runs in a write transaction.
+    Raises CannotEnterError for a transfer that would overdraw its sender: the transaction must be
+    rolled back, and may be run again up to the block before. ForkedError where the mirror no longer
+    has `top`.
     """
     home = homes.read_home(connection, token, lock=True)
     assert home is not None, "a token without a home takes entries of the application's"
     if home.next_block > up_to:
         return None
+    # Under the lock that whoever takes blocks back needs too: until the commit none is taken back.
+    if not mirror_reach.knows_block(connection, contract.chain_id, top.hash):
+        raise ForkedError(f"the mirror no longer has block {top.number}, which was final")
     rows, last = _next_rows(connection, contract, home.next_block, up_to, RUN_TRANSFERS)
     run = Run(next_block=last + 1)
     run.unmoved = _count_unmoved(connection, contract, home.next_block, last)

@@ -20,6 +20,7 @@ from token_ledger.core.types import Batch
 from token_ledger.errors import DatabaseError, ForkedError
 from token_ledger.ledger import mirror_forks, mirror_rows
 from token_ledger.ledger.batches import read_header
+from token_ledger.ledger.mirror_locks import lock_contract
 from token_ledger.ledger.mirror_schema import (
     chain_batches,
     chain_blocks,
@@ -293,11 +294,7 @@ def _move_cursor(
 ) -> bool:
     cursors = chain_cursors.c
     # The contract's row is the lock that two importers of a new contract meet at.
-    connection.execute(
-        select(chain_contracts.c.contract_no)
-        .where(chain_contracts.c.contract_no == contract.contract_no)
-        .with_for_update()
-    )
+    lock_contract(connection, contract.contract_no, contract.address)
     values = {
         "next_block": found.to_block + 1,
         "last_block_hash": found.to_hash,

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, func, select, text, update
 
 from token_ledger.core.transfers import BlockHeader
 from token_ledger.errors import ChainError
+from token_ledger.ledger.mirror_locks import lock_chain
 from token_ledger.ledger.mirror_schema import (
     chain_batches,
     chain_blocks,
@@ -87,6 +88,7 @@ def take_back(connection: Connection, chain_id: int, fork: BlockHeader, *, now: 
     Headers are marked, transfers kept as orphans; cursors go back behind the fork. Raises
     ChainError where the books hold entries of such a block, which was final then.
     """
+    lock_chain(connection, chain_id)
     entered = entered_up_to(connection, chain_id)
     if entered > fork.number + 1:
         raise ChainError(
@@ -96,7 +98,6 @@ def take_back(connection: Connection, chain_id: int, fork: BlockHeader, *, now: 
             "database from before can follow it",
         )
     ours = select(chain_contracts.c.contract_no).where(chain_contracts.c.chain_id == chain_id)
-    connection.execute(ours.order_by(chain_contracts.c.contract_no).with_for_update())
     moved = connection.execute(
         text(
             f"INSERT INTO chain_orphans ({_MOVED}, orphaned_at)"  # noqa: S608 - our own columns
