@@ -7,9 +7,10 @@ Any other chain with a foreign block 0 is refused. Shared by `migrate`, `ingest`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from token_ledger.chain.endpoints import Nodes
+from token_ledger.chain.first import first_answer
 from token_ledger.chain.identity import ChainIdentity, read_header_at, read_identity
 from token_ledger.chain.rpc import Rpc
 from token_ledger.errors import ChainError, WrongChainError
@@ -44,10 +45,17 @@ def meet_nodes(
 
 
 @contextmanager
-def meet_again(ledger: Ledger, url: str) -> Iterator[tuple[Rpc, ChainIdentity]]:
-    """Yield the node and its chain, which the mirror must know already; changes nothing."""
-    with Rpc(url) as rpc:
-        chain = read_identity(rpc)
+def meet_again(ledger: Ledger, urls: str | Sequence[str]) -> Iterator[tuple[Rpc, ChainIdentity]]:
+    """Yield the node and its chain, which the mirror must know already; changes nothing.
+
+    Of several nodes it is the first that answers. Raises RpcError where none does, WrongChainError
+    where that one is of another chain, ChainError where the mirror knows none.
+    """
+    with ExitStack() as stack:
+        rpc, chain = first_answer(
+            [urls] if isinstance(urls, str) else urls,
+            lambda url: (rpc := stack.enter_context(Rpc(url)), read_identity(rpc)),
+        )
         with ledger.read() as connection:
             known = mirror.genesis_hash(connection, chain.chain_id)
         if known is None:

@@ -12,7 +12,7 @@ amounts, never account ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from token_ledger.chain.finality import final_number
@@ -45,7 +45,7 @@ WHOLE = Scope()
 
 def reconcile(
     ledger: Ledger,
-    rpc_url: str | None = None,
+    rpc_url: str | Sequence[str] | None = None,
     *,
     final: bool = False,
     scope: Scope = WHOLE,
@@ -57,6 +57,7 @@ def reconcile(
 ) -> ReconcileResult:
     """Return how books and mirror agree and, with `rpc_url`, how the chain agrees with both.
 
+    `rpc_url`: a node, or several, of which the first that answers is asked everything.
     `final`: ask the chain at its finalized block, which cannot be taken back, not at its latest.
     `scope`: compare a part, or as of a block. `allow_code`: keccaks of code that the contract may
     have, beside that of our releases. `record`: keep the run and its findings in the database, so
@@ -76,7 +77,7 @@ def reconcile(
         timeline=timeline,
         progress=progress,
     )
-    if rpc_url is None:
+    if not rpc_url:
         with ledger.read() as connection:
             contract = _imported(ledger, connection, scope, chain_id=None)
             run.compare(connection, contract)

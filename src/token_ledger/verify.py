@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from token_ledger.chain.anchor import ChainAnchor, read_chain_anchor
+from token_ledger.chain.first import first_answer
 from token_ledger.core.address import to_checksum
 from token_ledger.core.files import (
     BATCH_FORMAT,
@@ -39,18 +40,18 @@ class Anchors:
     """What the auditor knows from elsewhere, and wants a file held against.
 
     `signer` vouches for the head; earlier batches may be signed by `former_signers` too, where the
-    sealer was changed.
+    sealer was changed. `rpc_url`: a node, or several, of which the first that answers is asked.
     """
 
     digest: bytes | None = None
     signer: bytes | None = None
     against: Path | None = None
-    rpc_url: str | None = None
+    rpc_url: str | Sequence[str] | None = None
     contract: bytes | None = None
     former_signers: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.rpc_url is None) != (self.contract is None):
+        if bool(self.rpc_url) != (self.contract is not None):
             raise UsageError(
                 "a chain is an anchor through one contract",
                 hint="give --rpc and --contract together",
@@ -159,9 +160,10 @@ def _apply(report: Report, subject: Subject, anchors: Anchors) -> None:
         report.anchor(name, _check_signer(subject, anchors.signer, anchors.former_signers))
     else:
         _judge_signatures(report, subject)
-    if anchors.rpc_url is not None and anchors.contract is not None:
+    if anchors.rpc_url and (contract := anchors.contract) is not None:
         numbers = [header.number for header, _ in subject.headers]
-        chain = read_chain_anchor(anchors.rpc_url, anchors.contract, numbers)
+        urls = [anchors.rpc_url] if isinstance(anchors.rpc_url, str) else anchors.rpc_url
+        chain = first_answer(urls, lambda url: read_chain_anchor(url, contract, numbers))
         if pending := _pending(subject, chain):
             why = f"the contract holds header {pending}, but its block is not final yet: wait"
             report.skip(f"anchor: {chain.name}", why)

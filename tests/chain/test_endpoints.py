@@ -209,16 +209,42 @@ def test_a_quorum_that_cannot_be_is_refused(count: int, quorum: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "same", ["http://h:80", "http://h/", "HTTP://H", "http://h:80/", "http://u@h", "http://h/?k=1"]
+    "same",
+    [
+        "http://h:80", "http://h/", "HTTP://H", "http://h:80/", " http://h", "http://h.",
+        "http://u@h", "http://u:secret@h", "http://h//", "http://h/./x/..", "http://h?",
+        "http://h#x",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("quorum", [1, 2])
+def test_one_node_is_not_two(same: str, quorum: int) -> None:
+    """URLs that ask the same of the same are one, however they are written, whoever asks."""
+    with pytest.raises(UsageError, match="is named twice") as caught:
+        Nodes(["http://h", same], quorum=quorum)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://127.0.0.1:8545", "http://localhost:8545/"),
+        ("http://[::1]:8545", "http://LOCALHOST:8545"),
+        ("https://münchen.example/k", "https://xn--mnchen-3ya.example:443/k/"),
+        ("https://h/%6bey", "https://h/key"),
+    ],
 )
-def test_one_node_is_not_two(same: str) -> None:
-    """URLs that ask the same of the same are one, however they are written; others are others."""
-    for quorum in (1, 2):
-        if "@" in same or "?" in same:
-            Nodes(["http://h", same], quorum=quorum).close()
-            continue
-        with pytest.raises(UsageError, match="is named twice"):
-            Nodes(["http://h", same], quorum=quorum)
+def test_a_host_has_several_names(one: str, other: str) -> None:
+    """The loopback, a name beyond ASCII and an escaped path are each one."""
+    with pytest.raises(UsageError, match="is named twice"):
+        Nodes([one, other])
+
+
+@pytest.mark.parametrize(
+    "other", ["http://h:81", "https://h", "http://h2", "http://h/a", "http://h/?k=1"]
+)
+def test_two_nodes_are_not_one(other: str) -> None:
+    """Another port, scheme, host, path or query may be another node."""
+    Nodes(["http://h", other], quorum=2).close()
 
 
 # --- quorum

@@ -108,3 +108,33 @@ def test_a_node_must_be_named_and_answer(book, command: str) -> None:
     assert (2, "bad_usage") == (ended.status, ended.error["code"])
     ended = book(command, "--rpc", "http://127.0.0.1:1", "--json")
     assert (2, "rpc") == (ended.status, ended.error["code"])
+
+
+def test_the_environment_may_name_several_nodes(
+    book, fresh_anvil: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Import, reconcile and verify go on to the next; the others take the first; none is told."""
+    from token_ledger.chain.rpc import Rpc
+
+    down = "http://127.0.0.1:1/secret"
+    monkeypatch.setenv("TOKEN_LEDGER_RPC_URL", f"ws://127.0.0.1:1 {fresh_anvil},{down}")
+    book("seal", "--sign")
+    contract = book("migrate", "--json").document["contract"]
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_mine", ["0x80"])
+    book("export", "export")
+    several = f"wss://127.0.0.1:1, {down} {fresh_anvil}"
+    monkeypatch.setenv("TOKEN_LEDGER_RPC_URL", several)
+    assert 1 == book("import", "--json").document["transfers"]
+    ended = book("reconcile", "--json")
+    assert (0, 31337) == (ended.status, ended.document["chain_id"])
+    assert ended.document["compared_with_chain"]
+    asked = ("verify", "export", "--contract", contract, "--json")
+    assert (0, "VERIFIED") == ((ended := book(*asked)).status, ended.document["verdict"])
+    assert 0 == book("reconcile", "--rpc", down, "--rpc", fresh_anvil).status
+    monkeypatch.setenv("TOKEN_LEDGER_RPC_URL", f"{down} http://127.0.0.1:2")
+    for words in (("reconcile", "--json"), asked):
+        ended = book(*words)
+        assert (2, "rpc") == (ended.status, ended.error["code"]), words
+        assert ended.error["message"].startswith("none of 2 nodes answers: ")
+        assert "secret" not in ended.out + ended.err

@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from token_ledger.chain import finality
-from token_ledger.chain.exchange import Gate, shown_url
+from token_ledger.chain.exchange import Gate, shown_url, spelt_alike
 from token_ledger.chain.identity import ChainIdentity, read_identity
 from token_ledger.chain.logs import read_headers
 from token_ledger.chain.rpc import ATTEMPTS_MAX, NodeError, Rpc, UnknownBlockError
@@ -332,21 +331,10 @@ def _check_different(urls: Sequence[str]) -> None:
     """Raise UsageError where two URLs are one: a node cannot agree with itself."""
     seen: set[tuple[object, ...]] = set()
     for url in urls:
-        said = _normalised(url)
+        said = spelt_alike(url)
         if said in seen:
             raise UsageError(f"{shown_url(url)} is named twice", hint="name each node once")
         seen.add(said)
-
-
-def _normalised(url: str) -> tuple[object, ...]:
-    """Return what two URLs share that ask the same of the same (RFC 3986, section 6.2)."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:  # whoever connects to it says what is wrong
-        return (url,)
-    user = (parts.username, parts.password)
-    return (parts.scheme, user, parts.hostname, port, parts.path.rstrip("/"), parts.query)
 
 
 def _read_head(rpc: Rpc) -> int:

@@ -7,12 +7,13 @@ URL may hold of secrets.
 from __future__ import annotations
 
 import email.utils
+import posixpath
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
@@ -43,6 +44,23 @@ def shown_url(url: str) -> str:
     except ValueError:
         port = ""
     return f"{parts.scheme}://{host}{port}{'/…' if parts.path.strip('/') or parts.query else ''}"
+
+
+def spelt_alike(url: str) -> tuple[object, ...]:
+    """Return what the URLs of one node share, however they are written (RFC 3986, section 6.2).
+
+    Who asks is left out: with other credentials a node is no other witness.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        host = (parts.hostname or "").rstrip(".").encode("idna").decode("ascii").lower()
+    except ValueError:  # whoever connects to it says what is wrong
+        return (url,)
+    if host in _LOOPBACK:
+        host = "localhost"
+    path = posixpath.normpath(f"/{unquote(parts.path)}").lstrip("/")
+    return (parts.scheme, host, port, path, parts.query)
 
 
 def is_websocket(url: str) -> bool:

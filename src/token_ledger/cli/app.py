@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -206,9 +206,7 @@ def split_urls(text: str) -> list[str]:
 
 def _first_node(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Return the first node of several that the environment names, WebSockets left out."""
-    urls = split_urls(value or "")
-    nodes = [url for url in urls if not url.startswith(("ws://", "wss://"))]
-    return next(iter(nodes or urls), None)
+    return next(iter(nodes_of(split_urls(value or ""))), None)
 
 
 rpc_option = click.option(
@@ -218,7 +216,7 @@ rpc_option = click.option(
     envvar="TOKEN_LEDGER_RPC_URL",
     show_envvar=True,
     callback=_first_node,
-    help="The node: http:// or https://.",
+    help="The node: http:// or https://. Of several in the variable, the first.",
 )
 
 rpcs_option = click.option(
@@ -240,6 +238,12 @@ allow_code_option = click.option(
     multiple=True,
     help="Accept a contract whose code has this keccak, though no release of ours has it.",
 )
+
+
+def nodes_of(rpc_urls: Sequence[str]) -> list[str]:
+    """Return the nodes' URLs, those that only wake an import up left out beside others."""
+    nodes = [url for url in rpc_urls if not url.lower().startswith(("ws:", "wss:"))]
+    return nodes or list(rpc_urls)
 
 
 def need_rpcs(rpc_urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -267,6 +271,7 @@ __all__ = [
     "beside_database",
     "need_rpc",
     "need_rpcs",
+    "nodes_of",
     "pass_app",
     "print_json",
     "rpc_option",

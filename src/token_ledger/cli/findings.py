@@ -14,8 +14,9 @@ from token_ledger.cli.app import (
     LedgerCommand,
     LedgerGroup,
     allow_code_option,
+    nodes_of,
     pass_app,
-    rpc_option,
+    rpcs_option,
 )
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
@@ -35,7 +36,7 @@ _DAY = 86_400_000_000
 
 
 @click.command(cls=LedgerCommand)
-@rpc_option
+@rpcs_option
 @click.option("--final", is_flag=True, help="Ask the node at its finalized block, not the latest.")
 @click.option("--from-block", type=int, default=0, metavar="N", help="One to one from here on.")
 @click.option("--to-block", type=int, metavar="N", help="One to one up to here, included.")
@@ -55,7 +56,7 @@ def reconcile(
     app: App,
     /,
     *,
-    rpc_url: str | None,
+    rpc_urls: tuple[str, ...],
     final: bool,
     from_block: int,
     to_block: int | None,
@@ -79,7 +80,7 @@ def reconcile(
     with app.open_ledger() as ledger, ProgressReport() as progress, lines as each:
         result = run_reconcile(
             ledger,
-            rpc_url,
+            nodes_of(rpc_urls),
             final=final,
             scope=scope,
             allow_code=allow_code,

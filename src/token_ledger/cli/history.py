@@ -16,8 +16,10 @@ from token_ledger.cli.app import (
     HASH32,
     App,
     LedgerCommand,
+    nodes_of,
     pass_app,
     rpc_option,
+    rpcs_option,
 )
 from token_ledger.cli.keys import keystore_options, open_sealer
 from token_ledger.cli.outcome import FAILED, FINDINGS, GOOD
@@ -151,7 +153,7 @@ def export(app: App, /, *, directory: Path) -> None:
     help="A sealer of earlier batches, where it was changed; may be repeated.",
 )
 @click.option("--against", type=FILE, metavar="EXPORT", help="An export that is anchored itself.")
-@rpc_option
+@rpcs_option
 @click.option("--contract", type=ADDRESS, metavar="0x…", help="The token on the chain of --rpc.")
 @click.option("--unanchored", is_flag=True, help="Accept a file that is only self-consistent.")
 @pass_app
@@ -164,7 +166,7 @@ def verify(
     signer: bytes | None,
     former_signers: tuple[bytes, ...],
     against: Path | None,
-    rpc_url: str | None,
+    rpc_urls: tuple[str, ...],
     contract: bytes | None,
     unanchored: bool,
 ) -> int:
@@ -176,10 +178,11 @@ def verify(
     from token_ledger.verify import Anchors
     from token_ledger.verify import verify as run_verify
 
-    if contract is None and _from_environment("rpc_url"):
-        rpc_url = None  # a node that is merely configured is no wish to ask it
+    if contract is None and _from_environment("rpc_urls"):
+        rpc_urls = ()  # a node that is merely configured is no wish to ask it
     with ProgressReport() as progress:
-        anchors = Anchors(digest, signer, against, rpc_url, contract, former_signers)
+        urls = nodes_of(rpc_urls)
+        anchors = Anchors(digest, signer, against, urls, contract, former_signers)
         report = run_verify(path, anchors, progress=progress)
     verdict, status = _verdict(report, unanchored=unanchored)
     document = {
