@@ -189,3 +189,29 @@ def test_callers_who_come_and_go_are_all_answered(ledger: Ledger) -> None:
 
         sizes = [chance.randint(0, 9) for _ in range(40)]
         assert sum(sizes) + sum(size % 3 for size in sizes) == sum(pool.map(caller, sizes))
+
+
+def test_half_a_crowd_waits_for_the_other(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers who came during a commit share the next with those whom it answered."""
+    monkeypatch.setattr(coalesce, "ARRIVAL_S", 60.0)  # the writer waits for those it counts on
+    monkeypatch.setattr(coalesce, "ARRIVAL_S_MAX", 1e-9)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_connection: object) -> None:
+        begun.set()
+        assert go_on.wait(timeout=60)
+
+    with ledger.coalesced() as fast:
+        event.listen(ledger.engine, "commit", hold)
+        first = [fast.submit(_record("alice", "bob", 1))]
+        assert begun.wait(timeout=60)
+        first.append(fast.submit(_record("alice", "carol", 1)))
+        go_on.set()
+        assert 1 == first[0].result(timeout=60).value
+        event.remove(ledger.engine, "commit", hold)
+        commits: list[int] = []
+        event.listen(ledger.engine, "commit", lambda _connection: commits.append(1))
+        assert not first[1].done()
+        back = fast.submit(_record("alice", "bob", 1))
+        assert [1, 1] == [answer.result(timeout=60).value for answer in (first[1], back)]
+    assert [1] == commits

@@ -81,6 +81,11 @@ class Credit:
         number = account.row.number
         self._changes.append(_Change(number, kind, entry_no, cause_no, value, account.debt))
 
+    @property
+    def noted(self) -> bool:
+        """Whether any change is there to be written."""
+        return bool(self._changes)
+
     def write(self, *, now: int) -> None:
         """Insert the changes, whose entries are there already."""
         if not self._changes:

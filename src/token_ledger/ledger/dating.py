@@ -155,6 +155,11 @@ class Dates:
         self._token_no = token_no
         self._rows: list[Backdated] = []
 
+    @property
+    def noted(self) -> bool:
+        """Whether anything is there to be written."""
+        return bool(self._rows)
+
     def note(self, accounts: Mapping[int, Account], moved: Moved, entry: Dated) -> None:
         """Note an entry's date for both of its accounts; `system` has no balance as of a time."""
         timestamp, value = entry.timestamp, moved.value

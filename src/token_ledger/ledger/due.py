@@ -111,6 +111,11 @@ class DueHolds:
             key=expiry_key(self._context, hold.id),
         )
 
+    @property
+    def noted(self) -> bool:
+        """Whether any release is there to be written."""
+        return bool(self._released)
+
     def write(self, *, now: int) -> None:
         """Write the holds that were released, after their entries."""
         if self._released:

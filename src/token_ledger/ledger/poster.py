@@ -155,16 +155,17 @@ class Poster:
 
     def close(self) -> None:
         """Insert what was entered, then write each changed account once, and the supply."""
-        self.write()
+        if self._dates.noted or self._due.noted or self._credit.noted:
+            self.write()  # what follows the entries: seldom
+        self._credit.write(now=self._latest)
         changed = [
             account.changed_row(self._latest)
             for _, account in sorted(self.accounts.items())
             if account.changed
         ]
-        self._credit.write(now=self._latest)
-        self._store.update_accounts(changed)
-        if self._supply.changed:
-            self._store.update_supply(self._supply.figures(), now=self._latest)
+        supply = self._supply.figures() if self._supply.changed else None
+        self._store.write(self._rows, changed, supply, now=self._latest)
+        self._rows = []
 
     def forgive(self, number: int, *, now: int) -> int:
         """Let a locked account owe nothing, and close; return what it owed. Makes no entry."""

@@ -136,3 +136,17 @@ class Store(ABC):
     @abstractmethod
     def update_supply(self, figures: SupplyFigures, *, now: int) -> None:
         """Write the supply."""
+
+    def write(
+        self,
+        entries: Sequence[EntryRow],
+        accounts: Sequence[ChangedRow],
+        supply: SupplyFigures | None,
+        *,
+        now: int,
+    ) -> None:
+        """Write what one list of postings changed, in as few round trips as the engine allows."""
+        self.insert(entries)
+        self.update_accounts(accounts)
+        if supply is not None:
+            self.update_supply(supply, now=now)

@@ -19,6 +19,7 @@ from token_ledger.ledger.store import (
     PriorRow,
     Store,
     SupplyFigures,
+    chunks,
 )
 
 _PG_CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -43,12 +44,36 @@ _RESERVE = (
     " (SELECT closing_at FROM tokens WHERE token_no = %s),"
     " (SELECT balance_max FROM tokens WHERE token_no = %s) FROM generate_series(1, %s)"
 )
+_INSERT_ONE = f"INSERT INTO token_ledger ({ENTRY_COLUMNS}) VALUES ({', '.join(['%s'] * 19)})"
+# Hashes come in one piece, because arrays of them take longer to read than to insert.
+_HASH = "substring(%b::bytea FROM place FOR 32)"
+_INSERT_MANY = (
+    f"INSERT INTO token_ledger ({ENTRY_COLUMNS})"
+    f" SELECT n, %s::int, {_HASH}, t, f, p, a, r, rt, ri, m, md, k, {_HASH}, {_HASH}, bf, bt, s, c"
+    " FROM ROWS FROM (generate_series(1, %s::int, 32), unnest(%s::bigint[]), unnest(%s::bigint[]),"
+    " unnest(%s::bigint[]), unnest(%s::bigint[]), unnest(%s::numeric[]), unnest(%s::text[]),"
+    " unnest(%s::text[]), unnest(%s::text[]), unnest(%s::text[]), unnest(%s::text[]),"
+    " unnest(%s::text[]), unnest(%s::numeric[]), unnest(%s::numeric[]), unnest(%s::numeric[]),"
+    " unnest(%s::bigint[])) AS v (place, n, t, f, p, a, r, rt, ri, m, md, k, bf, bt, s, c)"
+)
+_UPDATE_ACCOUNTS = (
+    "UPDATE token_accounts t SET balance = v.b, total_earned = v.e, total_spent = v.s,"
+    " total_staked = v.k, debt = v.d, updated_at = v.u, window_start = v.w,"
+    " window_spent = v.x, latest_at = v.l FROM unnest(%s::bigint[], %s::numeric[],"
+    " %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[],"
+    " %s::bigint[], %s::numeric[], %s::bigint[]) AS v (n, b, e, s, k, d, u, w, x, l)"
+    " WHERE t.token_no = %s AND t.account_no = v.n"
+)
+_UPDATE_SUPPLY = (
+    "UPDATE token_supply SET total_supply = %s, total_minted = %s, total_burned = %s,"
+    " credit = %s, updated_at = %s WHERE token_no = %s"
+)
 
 
 class PostgresStore(Store):
     """PostgreSQL: row locks in sorted order, supply last, then the writers' advisory lock."""
 
-    _COPY_FROM = 50  # below it, COPY's extra round trips cost more than they save
+    _ROWS_MAX = 200  # a statement: beyond it COPY is faster, though it takes round trips of its own
 
     @staticmethod
     def uint256(number: int) -> int:
@@ -129,17 +154,53 @@ class PostgresStore(Store):
         self.closing_at, self.balance_max = found[-1][2], _read_decimal(found[-1][3])
         return [row[0] for row in found], found[-1][1]
 
+    def write(
+        self,
+        entries: Sequence[EntryRow],
+        accounts: Sequence[ChangedRow],
+        supply: SupplyFigures | None,
+        *,
+        now: int,
+    ) -> None:
+        """Write it in one round trip (a pipeline), unless the entries are many."""
+        if self.connection.dialect.is_async or len(entries) > self._ROWS_MAX:
+            super().write(entries, accounts, supply, now=now)
+            return
+        driver: Any = self.connection.connection.driver_connection
+        with driver.pipeline():
+            super().write(entries, accounts, supply, now=now)
+
+    def _send(self, statement: str, parameters: Sequence[Any]) -> None:
+        """Run a statement that returns nothing, without a word of SQLAlchemy's where possible."""
+        if self.connection.dialect.is_async:
+            self.connection.exec_driver_sql(statement, tuple(parameters))
+        else:
+            driver: Any = self.connection.connection.driver_connection
+            driver.execute(statement, parameters)
+
     def insert(self, rows: Sequence[EntryRow]) -> None:
         """Insert entries: by COPY when they are many."""
-        if not rows:
-            return
-        if len(rows) < self._COPY_FROM or self.connection.dialect.is_async:
-            marks = ", ".join(["%s"] * 19)
-            self.connection.exec_driver_sql(
-                f"INSERT INTO token_ledger ({ENTRY_COLUMNS}) VALUES ({marks})",
-                rows,
-            )
-            return
+        if len(rows) == 1:
+            self._send(_INSERT_ONE, rows[0])
+        elif self.connection.dialect.is_async or len(rows) <= self._ROWS_MAX:
+            for part in chunks(rows, self._ROWS_MAX):
+                self._send(_INSERT_MANY, self._columns(part))
+        else:
+            self._copy(rows)
+
+    def _columns(self, rows: Sequence[EntryRow]) -> list[Any]:
+        """Return the parameters of _INSERT_MANY."""
+        columns = list(zip(*rows, strict=True))
+        return [
+            self.token_no,
+            *[b"".join(columns[i]) for i in (2, 13, 14)],
+            32 * len(rows),
+            *[_array(columns[i]) for i in (0, 3, 4, 5, 6)],
+            *[_text_array(columns[i]) for i in range(7, 13)],
+            *[_array(columns[i]) for i in range(15, 19)],
+        ]
+
+    def _copy(self, rows: Sequence[EntryRow]) -> None:
         driver: Any = self.connection.connection.driver_connection
         with (
             driver.cursor() as cursor,
@@ -151,25 +212,13 @@ class PostgresStore(Store):
 
     def update_accounts(self, rows: Sequence[ChangedRow]) -> None:
         """Write balances, one statement for all."""
-        if not rows:
-            return
-        self.connection.exec_driver_sql(
-            "UPDATE token_accounts t SET balance = v.b, total_earned = v.e, total_spent = v.s,"
-            " total_staked = v.k, debt = v.d, updated_at = v.u, window_start = v.w,"
-            " window_spent = v.x, latest_at = v.l FROM unnest(%s::bigint[], %s::numeric[],"
-            " %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::bigint[],"
-            " %s::bigint[], %s::numeric[], %s::bigint[]) AS v (n, b, e, s, k, d, u, w, x, l)"
-            " WHERE t.token_no = %s AND t.account_no = v.n",
-            (*map(_array, zip(*rows, strict=True)), self.token_no),
-        )
+        if rows:
+            columns = map(_array, zip(*rows, strict=True))
+            self._send(_UPDATE_ACCOUNTS, (*columns, self.token_no))
 
     def update_supply(self, figures: SupplyFigures, *, now: int) -> None:
         """Write the supply."""
-        self.connection.exec_driver_sql(
-            "UPDATE token_supply SET total_supply = %s, total_minted = %s, total_burned = %s,"
-            " credit = %s, updated_at = %s WHERE token_no = %s",
-            (*map(Decimal, figures), now, self.token_no),
-        )
+        self._send(_UPDATE_SUPPLY, (*map(Decimal, figures), now, self.token_no))
 
 
 def _read_decimal(number: Decimal | None) -> int | None:
@@ -179,6 +228,15 @@ def _read_decimal(number: Decimal | None) -> int | None:
 def _array(numbers: Iterable[int | None]) -> str:
     """Return an array's literal, which the driver takes as it is: one text instead of many."""
     return "{" + ",".join(["NULL" if n is None else str(n) for n in numbers]) + "}"
+
+
+def _text_array(texts: Iterable[str | None]) -> str:
+    """Return an array's literal, every text in quotes."""
+    quoted = [
+        "NULL" if t is None else '"' + t.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for t in texts
+    ]
+    return "{" + ",".join(quoted) + "}"
 
 
 def _accounts(rows: Iterable[Any]) -> list[AccountRow]:
