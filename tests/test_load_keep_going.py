@@ -13,6 +13,8 @@ from tests.test_load import BAD_ROWS, BURN, DAY, HEADER, MINT, MOVE, counts, sta
 
 from token_ledger.errors import (
     AmountError,
+    HoldError,
+    InsufficientBalanceError,
     UsageError,
 )
 from token_ledger.ledger import Ledger
@@ -108,3 +110,28 @@ def test_keep_going_without_accounts_refuses_their_rows(ledger: Ledger, file: Pa
     reasons = [row["refused"] for row in csv.DictReader(io.StringIO(text))]
     assert "line 3: to_account: no account 'bea'" in reasons[0]
     assert "line 4: from_account: no account 'cid'" in reasons[1]
+
+
+@pytest.mark.parametrize("side", ["from_account", "to_account"])
+def test_a_row_of_an_escrow_account_is_refused_as_any(
+    ledger: Ledger, file: Path, side: str
+) -> None:
+    """It is set aside with its line and column, alone; without --keep-going it ends the load."""
+    ledger.create_account("ann", initial_balance=10)
+    ledger.hold("ann", 2)
+    sides = ("escrow:ann", "ann") if side == "from_account" else ("ann", "escrow:ann")
+    row = f"{DAY},{sides[0]},{sides[1]},1,steal,,,,,\n"
+    file.write_text(HEADER + MOVE + row + MINT)
+    before = state(ledger)
+    with pytest.raises(HoldError, match=f"rows.csv:3: {side}: an escrow account moves by"):
+        load(ledger, file, create_accounts=True)
+    assert before == state(ledger)
+    file.write_text(HEADER + f"{DAY},ann,system,99,early,,,,,\n" + row)
+    with pytest.raises(InsufficientBalanceError, match=r"rows.csv:2: amount"):
+        load(ledger, file)  # the first refused row, though the other is known before it
+    file.write_text(HEADER + MOVE + row + MINT)
+    loaded = load(ledger, file, create_accounts=True, keep_going=True)
+    assert (3, 2, 0, 1) == counts(loaded)
+    (refused,) = csv.DictReader(io.StringIO(loaded.refused_path.read_text()))
+    assert refused["refused"].startswith(f"line 3: {side}: an escrow account moves by")
+    assert (200, 1) == (ledger.get_account("ann").total_staked, len(ledger.holds()))

@@ -111,7 +111,7 @@ def check(
             book = _Book(result, connection, token, progress)
             book.prefix = f"{token.symbol}: " if len(tokens) > 1 else ""
             book.entries(ledger.secret, addresses)
-            book.links()
+            book.links(ledger.secret)
             book.sealed(contract_signers)
     return result
 
@@ -138,7 +138,7 @@ class _Book:
         self._level("entries", walk.findings())
         self._result.describe(counted(walk.count, "entry"))
 
-    def links(self) -> None:
+    def links(self, secret: bytes) -> None:
         connection, token = self._connection, self._token
         self._level("uniqueness", audit.repeated(connection, token))
         self._level("sum zero", audit_links.check_token(connection, token))
@@ -147,7 +147,7 @@ class _Book:
         self._level("reversals", audit_links.check_reversals(connection, token))
         self._level("debts", audit_debts.check_debts(connection, token))
         self._level("awards", audit_links.check_awards(connection, token))
-        self._level("requests", audit_links.check_requests(connection, token))
+        self._level("requests", audit_links.check_requests(connection, token, secret))
 
     def sealed(self, contract_signers: Collection[bytes]) -> None:
         connection, token, result = self._connection, self._token, self._result

@@ -40,7 +40,7 @@ from token_ledger.errors import (
 from token_ledger.ledger import Connection, Ledger
 from token_ledger.ledger.accounts import Known, create_missing, find_known
 from token_ledger.ledger.poster import Poster
-from token_ledger.ledger.requests import Request, Requests
+from token_ledger.ledger.requests import Request, Requests, check_key
 from token_ledger.refused import RefusedFile
 
 RUN_SIZE = 4_000
@@ -130,6 +130,8 @@ class _Run:
     rows: list[LoadRow] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     refusals: list[tuple[int, Cells, str, str, bool]] = field(default_factory=list)
+    error: TokenLedgerError | None = None
+    """Of the row that ends the load, after these."""
 
 
 class _Loader:
@@ -259,6 +261,8 @@ class _Loader:
                 for line, cells, why, key, readable in run.refusals:
                     refused.add(line, cells, why=why, key=key, readable=readable)
                 outcomes = poster.enter(run.requests, refuse=self._refuser(run, refused))
+                if run.error is not None:
+                    raise run.error
                 following = pool.submit(next, runs, None)  # hashes, while the database writes
                 poster.write()
                 states.update(None if o is None else o.repeated for o in outcomes)
@@ -287,6 +291,7 @@ class _Loader:
         """Yield the spooled rows as requests, with their keys and hashes. Asks no database."""
         make = Requests(self._ledger.context, self._ledger.token).make_raw
         keys, bad_keys = ContentKeys(self._parser.fingerprints), BadRowKeys()
+        names = self._parser.names
         for items in self._runs():
             run = _Run()
             for item in items:
@@ -298,15 +303,30 @@ class _Loader:
                 key = row[10] or keys.key(cast(bytes, row[11]))
                 payer, payee = known[row[2]], known[row[3]]
                 if payer is None or payee is None:
-                    error = _unknown(self._parser.names[row[2] if payer is None else row[3]])
+                    error = _unknown(names[row[2] if payer is None else row[3]])
                     why = _why(error, row[0], "from_account" if payer is None else "to_account")
                     run.refusals.append((row[0], self._parser.cells(row), why, key, True))
                     continue
+                try:
+                    check_key(key, payer=names[row[2]], payee=names[row[3]])
+                    request = make(
+                        payer, payee, value=row[4], timestamp=row[1], texts=row[5:10], key=key
+                    )
+                except RuleError as error:  # an escrow account or a key, which no file takes
+                    column = "from_account" if payer.escrow_of is not None else "to_account"
+                    if isinstance(error, KeyConflictError):
+                        column = "idempotency_key"
+                    if not self._keep_going:
+                        run.error = self._located(error, row[0], column)
+                        break
+                    why = _why(error, row[0], column)
+                    run.refusals.append((row[0], self._parser.cells(row), why, key, True))
+                    continue
                 run.rows.append(row)
-                run.requests.append(
-                    make(payer, payee, value=row[4], timestamp=row[1], texts=row[5:10], key=key)
-                )
+                run.requests.append(request)
             yield run
+            if run.error is not None:
+                return
 
     def _refuser(self, run: _Run, refused: RefusedFile) -> Callable[[int, RuleError], None]:
         def refuse(index: int, error: RuleError) -> None:

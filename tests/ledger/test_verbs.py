@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from token_ledger.errors import (
@@ -10,7 +12,11 @@ from token_ledger.errors import (
     UnknownAccountError,
     UsageError,
 )
-from token_ledger.ledger import Ledger
+from token_ledger.ledger import Ledger, accounts
+from token_ledger.ledger.posted import Outcome
+from token_ledger.ledger.poster import Poster
+from token_ledger.ledger.requests import Requests
+from token_ledger.load import load
 
 ONE = 10**18
 
@@ -68,11 +74,72 @@ def test_everybody_is_endowed_once(ledger: Ledger) -> None:
     assert 1000 * ONE == ledger.get_balance("agent-1")
 
 
+def posted_before(ledger: Ledger, payer: str, payee: str, key: str) -> Outcome:
+    """Post one coin under a key that postings may not bear any more; return its entry."""
+    with ledger.write() as connection:
+        known = accounts.resolve(connection, [payer, payee])
+        request = Requests(ledger.context, ledger.token).make_raw(
+            known[payer],
+            known[payee],
+            value=ONE,
+            timestamp=None,
+            texts=("x", "", "", "", None),
+            key=key,
+        )
+        poster = Poster(connection, ledger.context, ledger.token)
+        names = {known[name].number: name for name in (payer, payee)}
+        poster.lock(names, supply=payer == "system")
+        (outcome,) = poster.enter([request])
+        poster.close()
+    assert outcome is not None
+    return outcome
+
+
+def test_the_key_of_an_endowment_is_kept_for_it(ledger: Ledger, tmp_path: Path) -> None:
+    """Only a mint to that account bears it, by whichever way in; then it counts as endowed."""
+    ledger.create_account("zed")
+    refused = "'endow:zed' is kept for the endowment"
+    words = {"reason": "x", "idempotency_key": "endow:zed"}
+    held = ledger.hold("alice", 1)
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "timestamp,from_account,to_account,amount,reason,idempotency_key\n"
+        "2024-01-01T00:00:00Z,alice,bob,1,x,endow:zed\n"
+    )
+    gift = ledger.record("alice", "bob", 1, **words)
+    with ledger.coalesced() as fast:
+        for attempt in (
+            lambda: ledger.transfer("alice", "zed", 1, **words),
+            lambda: ledger.mint("alice", 1, **words),
+            lambda: ledger.hold("alice", 1, **words),
+            lambda: ledger.capture(held.id, to="zed", **words),
+            lambda: ledger.release(held.id, **words),
+            lambda: ledger.award("alice", "publish", idempotency_key="endow:zed"),
+            lambda: ledger.post_many([gift]),
+            lambda: ledger.post_many(
+                [ledger.record("system", "zed", 1, reason="x")], idempotency_key="endow:zed"
+            ),
+            lambda: fast.transfer("alice", "zed", 1, **words),
+            lambda: load(ledger, path),
+        ):
+            ledger.set_rule("publish", 1)
+            with pytest.raises(KeyConflictError, match=refused):
+                attempt()
+    (error,) = ledger.post_many([gift], atomic=False)
+    assert isinstance(error, KeyConflictError)
+    assert (1, 0) == (load(ledger, path, keep_going=True).refused, ledger.get_balance("zed"))
+    ledger.mint("zed", 7, **words)
+    assert (1, 7 * ONE) == (ledger.seed_accounts(5), ledger.get_balance("zed"))  # carol alone
+
+
 def test_a_taken_key_hides_nobody_from_seeding(ledger: Ledger) -> None:
-    """Who took the key of another's endowment keeps nobody else from theirs, and is named."""
+    """Who took the key of another's endowment keeps nobody else from theirs, and is named.
+
+    An earlier version let them; now such a key is refused.
+    """
     for name in ("zed", "zoe"):
         ledger.create_account(name)
-    taken = ledger.transfer("alice", "bob", 1, reason="x", idempotency_key="endow:zed")
+    taken = posted_before(ledger, "alice", "bob", "endow:zed")
     for _ in range(2):
         with pytest.raises(
             KeyConflictError, match=f"0x{taken.id.hex()}, which does not endow 'zed'"
@@ -81,7 +148,7 @@ def test_a_taken_key_hides_nobody_from_seeding(ledger: Ledger) -> None:
         assert (0, 10 * ONE) == (ledger.get_balance("zed"), ledger.get_balance("zoe"))
     with pytest.raises(KeyConflictError):
         ledger.create_account("zed", initial_balance=10, exist_ok=True)
-    ledger.mint("alice", 1, reason="x", idempotency_key="endow:zoe2")
+    posted_before(ledger, "system", "alice", "endow:zoe2")
     ledger.create_account("zoe2")
     with pytest.raises(KeyConflictError, match="'zed'"):
         ledger.seed_accounts(10)

@@ -13,7 +13,7 @@ from token_ledger.core.address import derive_vault, to_checksum
 from token_ledger.core.entry import token_uid
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import ESCROW_PREFIX, SYSTEM, ZERO_ADDRESS, Finding
-from token_ledger.ledger import schema
+from token_ledger.ledger import lists, schema
 from token_ledger.ledger.audit import FETCH, entry_finding, stream
 from token_ledger.ledger.figures import sum_balances
 from token_ledger.ledger.tokens import StoredToken
@@ -163,24 +163,36 @@ def check_reversals(connection: Connection, token: StoredToken) -> Iterator[Find
         seen.add(row.original_no)
 
 
-def check_requests(connection: Connection, token: StoredToken) -> Iterator[Finding]:
-    """Yield remembered requests whose entry is missing or bears another key."""
+def check_requests(connection: Connection, token: StoredToken, secret: bytes) -> Iterator[Finding]:
+    """Yield remembered requests whose entry is missing, or bears neither their key nor its own.
+
+    A list's first entry bears the key that comes of the list's and its place, computed anew.
+    """
     request = schema.token_requests.c
     rows = connection.execute(
-        select(request.entry_no, request.nonce)
+        select(
+            *(request.entry_no, request.nonce, _ENTRY.token_no, _ENTRY.idempotency_key),
+            _ENTRY.nonce.label("entry_nonce"),
+        )
         .select_from(schema.token_requests)
         .outerjoin(schema.token_ledger, _ENTRY.entry_no == request.entry_no)
         .where(
             request.token_no == token.token_no,
             _ENTRY.nonce.is_(None)
-            # A list's first entry bears a key derived from the list's, or a redacted one.
-            | ((_ENTRY.nonce != request.nonce) & _ENTRY.idempotency_key.not_like("list:%"))
+            | (_ENTRY.nonce != request.nonce)
             | (_ENTRY.token_no != request.token_no),
         )
-        .order_by(request.entry_no)
-        .limit(FETCH)
+        .order_by(request.entry_no),
+        execution_options={"yield_per": FETCH},
     )
     for row in rows:
+        if row.token_no == token.token_no and lists.is_item(
+            secret,
+            bytes(row.nonce),
+            entry_key=row.idempotency_key,
+            nonce_of_entry=bytes(row.entry_nonce),
+        ):
+            continue
         yield Finding(
             "request_differs",
             "a remembered request whose entry is not there, or another's",

@@ -71,7 +71,7 @@ class Credit:
             value=value,
             timestamp=cause.timestamp,
             texts=(what, REFERENCE, to_hex(cause.id), "", None),
-            key=derived_key(self._context, cause.id, what),
+            key=derived_key(self._context.secret, cause.id, what),
         )
 
     def note(

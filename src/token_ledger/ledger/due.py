@@ -38,7 +38,7 @@ class Due(NamedTuple):
 
 def expiry_key(context: PostingContext, hold_id: bytes) -> str:
     """Return the key of the release of an expired hold, which only its id gives."""
-    return derived_key(context, hold_id, EXPIRED)
+    return derived_key(context.secret, hold_id, EXPIRED)
 
 
 class DueHolds:

@@ -29,7 +29,7 @@ from token_ledger.ledger.earning import Earning
 from token_ledger.ledger.holding import Holding
 from token_ledger.ledger.identity import Identity
 from token_ledger.ledger.questions import Questions
-from token_ledger.ledger.requests import PostingContext
+from token_ledger.ledger.requests import PostingContext, endowment_key
 from token_ledger.ledger.schema import SCHEMA_VERSION
 from token_ledger.ledger.tokens import StoredToken, TokenTerms
 from token_ledger.ledger.upkeep import Upkeep
@@ -246,9 +246,8 @@ class Ledger(Acknowledging, Controls, Earning, Holding, Upkeep, Questions, Ways)
                 connection, self.context, account_id, address=chosen, exist_ok=exist_ok
             )
             if token is not None and value is not None:
-                endowment = Record(
-                    SYSTEM, account_id, value, Texts(reason="endow"), f"endow:{account_id}"
-                )
+                key = endowment_key(account_id)
+                endowment = Record(SYSTEM, account_id, value, Texts(reason="endow"), key)
                 posting.post(connection, self.context, token, [endowment])
 
         self.run(work)

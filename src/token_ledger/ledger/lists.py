@@ -2,7 +2,8 @@
 
 The list's words are remembered under its key with its first entry, so that another list under it
 is refused. Its postings bear keys derived from the list's key and their places, which nobody can
-take before. Runs in its callers' transactions.
+take before. A single posting under a list's key is refused where repeats are looked up
+(`Store.find`). Runs in its callers' transactions.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from token_ledger.errors import KeyConflictError, TokenLedgerError, UsageError
 from token_ledger.ledger import posting, schema
 from token_ledger.ledger.composite import Desk
 from token_ledger.ledger.posted import Posted
-from token_ledger.ledger.requests import check_record, derived_key
+from token_ledger.ledger.requests import check_key, check_record, derived_key
 from token_ledger.ledger.stores import open_store
 
 KEY_PREFIX = "list:"
+_DIGITS_MAX = 18
+_PLACES_TRIED = 10_000  # more postings before the first that landed nobody sends
 
 
 def post(desk: Desk, records: Sequence[Record], *, atomic: bool, key: str) -> list[Posted]:
@@ -38,9 +41,10 @@ def post(desk: Desk, records: Sequence[Record], *, atomic: bool, key: str) -> li
             "a list with a key holds postings with keys of their own",
             hint="give the list a key, or its postings",
         )
-    nonce = entry_nonce(desk.context.secret, parse_key(key))
+    check_key(parse_key(key), payer="", payee="")
+    nonce = entry_nonce(desk.context.secret, key)
     keyed = [
-        replace(r, idempotency_key=derived_key(desk.context, nonce, f"{KEY_PREFIX}{place}"))
+        replace(r, idempotency_key=item_key(desk.context.secret, nonce, place))
         for place, r in enumerate(records)
     ]
     if atomic:
@@ -48,7 +52,7 @@ def post(desk: Desk, records: Sequence[Record], *, atomic: bool, key: str) -> li
             check_record(record)
     digest = _digest(desk, records, atomic=atomic)
     is_known = _check(desk, nonce, digest, key)
-    if open_store(desk.connection, desk.token.token_no).find([nonce]):
+    if not is_known and open_store(desk.connection, desk.token.token_no).find([nonce]):
         raise _conflict(key)
     results: list[Posted | TokenLedgerError]
     if atomic:
@@ -60,6 +64,26 @@ def post(desk: Desk, records: Sequence[Record], *, atomic: bool, key: str) -> li
         _remember(desk, nonce, digest, entry_no=landed[0].entry_no)
         _check(desk, nonce, digest, key)  # another list that came at once may have been first
     return results  # type: ignore[return-value]  # errors are there only if not atomic
+
+
+def item_key(secret: bytes, nonce: bytes, place: int) -> str:
+    """Return the key of a list's posting, from the nonce of the list's key."""
+    return derived_key(secret, nonce, f"{KEY_PREFIX}{place}")
+
+
+def is_item(secret: bytes, nonce: bytes, *, entry_key: str | None, nonce_of_entry: bytes) -> bool:
+    """Return whether an entry is one of the list whose key has a nonce.
+
+    `entry_key`: its own, None where it was erased: then by its nonce, among the first places.
+    """
+    if entry_key is not None:
+        place = entry_key.removeprefix(KEY_PREFIX).partition(":")[0]
+        is_place = place.isascii() and place.isdigit() and len(place) <= _DIGITS_MAX
+        return is_place and entry_key == item_key(secret, nonce, int(place))
+    return any(
+        nonce_of_entry == entry_nonce(secret, item_key(secret, nonce, place))
+        for place in range(_PLACES_TRIED)
+    )
 
 
 def _digest(desk: Desk, records: Sequence[Record], *, atomic: bool) -> bytes:

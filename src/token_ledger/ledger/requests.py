@@ -24,10 +24,18 @@ from token_ledger.core.parse import (
     parse_metadata,
     parse_text,
 )
-from token_ledger.core.types import Record, Texts
-from token_ledger.errors import HoldError, MetadataError, SelfTransferError, TimestampError
+from token_ledger.core.types import SYSTEM, Record, Texts
+from token_ledger.errors import (
+    HoldError,
+    KeyConflictError,
+    MetadataError,
+    SelfTransferError,
+    TimestampError,
+)
 from token_ledger.ledger.accounts import Known
 from token_ledger.ledger.tokens import StoredToken
+
+ENDOWMENT = "endow:"
 
 
 class Words(TypedDict, total=False):
@@ -81,9 +89,26 @@ def fresh_key() -> str:
     return str(uuid.UUID(int=number))
 
 
-def derived_key(context: PostingContext, entry_id: bytes, what: str) -> str:
+def derived_key(secret: bytes, entry_id: bytes, what: str) -> str:
     """Return the key of an entry that another one brings along: nobody can take it before."""
-    return f"{what}:{keccak(encode_tuple(context.secret, entry_id, what)).hex()}"
+    return f"{what}:{keccak(encode_tuple(secret, entry_id, what)).hex()}"
+
+
+def endowment_key(account_id: str) -> str:
+    """Return the key of an account's one endowment."""
+    return ENDOWMENT + account_id
+
+
+def check_key(key: str, *, payer: str, payee: str) -> None:
+    """Raise KeyConflictError for the key of an account's endowment where it is none.
+
+    It can be guessed; taken by anything else it would leave that account unendowed for ever.
+    """
+    if key.startswith(ENDOWMENT) and (payer, key) != (SYSTEM, endowment_key(payee)):
+        raise KeyConflictError(
+            f"the key {key[:100]!r} is kept for the endowment of that account",
+            hint=f"choose one that does not begin with {ENDOWMENT!r}",
+        )
 
 
 def check_record(record: Record) -> None:
@@ -98,6 +123,7 @@ def check_record(record: Record) -> None:
     check_texts(record.texts)
     if record.idempotency_key is not None:
         parse_key(record.idempotency_key)
+        check_key(record.idempotency_key, payer=record.from_account, payee=record.to_account)
     moment = record.timestamp
     if moment is not None and (type(moment) is not int or not 0 <= moment <= TIMESTAMP_MAX):
         raise TimestampError(

@@ -116,7 +116,10 @@ class Store(ABC):
 
     @abstractmethod
     def find(self, nonces: Sequence[bytes]) -> list[PriorRow]:
-        """Return the entries that bear one of these nonces."""
+        """Return the entries that bear one of these nonces, and the first of each list's that does.
+
+        A list's entries bear other ids than whatever is asked for under its key alone.
+        """
 
     @abstractmethod
     def reserve(self, count: int) -> tuple[Sequence[int], int]:

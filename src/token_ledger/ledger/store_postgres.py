@@ -34,9 +34,12 @@ _SUPPLY = (
     "SELECT total_supply, total_minted, total_burned, credit FROM token_supply"
     " WHERE token_no = %s FOR NO KEY UPDATE"
 )
+_PRIOR = "entry_no, id, timestamp, balance_after_from, balance_after_to, supply_after"
 _FIND = (
-    "SELECT nonce, entry_no, id, timestamp, balance_after_from, balance_after_to,"
-    " supply_after FROM token_ledger WHERE token_no = %s AND nonce = ANY(%s::bytea[])"
+    f"SELECT nonce, {_PRIOR} FROM token_ledger WHERE token_no = %s AND nonce = ANY(%s::bytea[])"
+    f" UNION ALL SELECT r.nonce, {_PRIOR.replace('entry_no', 'e.entry_no')}"
+    " FROM token_requests r JOIN token_ledger e ON e.entry_no = r.entry_no"
+    " WHERE r.token_no = %s AND r.nonce = ANY(%s::bytea[]) AND e.nonce <> r.nonce"
 )
 _WRITER = f"SELECT pg_advisory_xact_lock_shared({WRITERS_LOCK})"
 _RESERVE = (
@@ -137,9 +140,9 @@ class PostgresStore(Store):
         """Return the entries that bear one of these nonces."""
         return _priors(self.connection.exec_driver_sql(_FIND, self._finding(nonces)).all())
 
-    def _finding(self, nonces: Sequence[bytes]) -> tuple[int, str]:
-        quoted = ",".join([f'"\\\\x{nonce.hex()}"' for nonce in nonces])
-        return self.token_no, f"{{{quoted}}}"
+    def _finding(self, nonces: Sequence[bytes]) -> tuple[int, str, int, str]:
+        quoted = "{" + ",".join([f'"\\\\x{nonce.hex()}"' for nonce in nonces]) + "}"
+        return self.token_no, quoted, self.token_no, quoted
 
     def reserve(self, count: int) -> tuple[Sequence[int], int]:
         """Take numbers under the lock that tells a sealer of commits to come.

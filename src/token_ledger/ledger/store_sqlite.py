@@ -23,6 +23,7 @@ from token_ledger.ledger.store import (
 
 _NUMBERS = frozenset({1, 2, 3, 4, 8, 9, 12, 13, 14})  # the places of 256-bit numbers in a row
 _LOOKUP_SIZE = 500
+_PRIOR = "entry_no, id, timestamp, balance_after_from, balance_after_to, supply_after"
 
 
 class SqliteStore(Store):
@@ -82,10 +83,12 @@ class SqliteStore(Store):
         rows: list[PriorRow] = []
         for part in chunks(nonces, _LOOKUP_SIZE):
             found = self.connection.exec_driver_sql(
-                "SELECT nonce, entry_no, id, timestamp, balance_after_from, balance_after_to,"
-                " supply_after FROM token_ledger"
-                f" WHERE token_no = ? AND nonce IN ({_marks(part)})",
-                (self.token_no, *part),
+                f"SELECT nonce, {_PRIOR} FROM token_ledger"
+                f" WHERE token_no = ? AND nonce IN ({_marks(part)})"
+                f" UNION ALL SELECT r.nonce, {_PRIOR.replace('entry_no', 'e.entry_no')}"
+                " FROM token_requests r JOIN token_ledger e ON e.entry_no = r.entry_no"
+                f" WHERE r.token_no = ? AND r.nonce IN ({_marks(part)}) AND e.nonce <> r.nonce",
+                (self.token_no, *part, self.token_no, *part),
             )
             rows += [(*row[:4], *map(_read_blob, row[4:])) for row in found]
         return rows

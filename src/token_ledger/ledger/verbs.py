@@ -25,7 +25,7 @@ from token_ledger.errors import KeyConflictError, TokenLedgerError, UsageError
 from token_ledger.ledger import accounts, lists, posting
 from token_ledger.ledger.composite import Desk, unposted
 from token_ledger.ledger.posted import Posted
-from token_ledger.ledger.requests import PostingContext, Words
+from token_ledger.ledger.requests import PostingContext, Words, endowment_key
 from token_ledger.ledger.tokens import StoredToken
 
 T = TypeVar("T")
@@ -224,9 +224,8 @@ class Verbs(ABC):
                 connection, token, limit=_SEED_RUN, cursor=cursor
             )
             records = [
-                Record(SYSTEM, a.account_id, value, Texts(reason=reason), f"endow:{a.account_id}")
-                for a in page
-                if not a.escrow and a.closed_at is None
+                Record(SYSTEM, name, value, Texts(reason=reason), endowment_key(name))
+                for name in (a.account_id for a in page if not a.escrow and a.closed_at is None)
             ]
             fresh, taken = unposted(Desk(connection, self.context, token), records)
             return len(posting.post(connection, self.context, token, fresh)), taken, following
