@@ -31,27 +31,24 @@ class Not(str):
     __slots__ = ()
 
 
-SETUP = Not("set up once, by the operator at the machine; the server serves one token")
 INSIDE = Not("called by `migrate`, which records the chain it deployed to")
-LONG = Not("takes long and is the operator's, at the machine")
-OF_RECONCILE = Not("of `reconcile`, which is run at the machine, not by the server")
 
 # method: (command, route)
 VERBS: dict[str, tuple[str, str]] = {
-    "acknowledge_finding": ("finding acknowledge", OF_RECONCILE),
+    "acknowledge_finding": ("finding acknowledge", "POST /findings/{finding_id}/acknowledge"),
     "accounts": ("account list", "GET /accounts"),
     "award": ("award", "POST /award"),
     "burn": ("burn", "POST /burn"),
     "capture": ("capture", "POST /holds/{hold_id}/capture"),
     "close_account": ("account close", "POST /accounts/{account_id}/close"),
     "create_account": ("account create", "POST /accounts"),
-    "create_token": ("token create", SETUP),
+    "create_token": ("token create", "POST /tokens"),
     "credit": ("credit", "POST /credit"),
     "debit": ("debit", "POST /debit"),
     "debtors": ("overdraft list", "GET /debtors"),
     "expire_holds": ("holds expire", "POST /expire"),
     "feed": ("feed", "GET /entries"),
-    "findings": ("finding list", OF_RECONCILE),
+    "findings": ("finding list", "GET /findings"),
     "freeze_account": ("account freeze", "POST /accounts/{account_id}/freeze"),
     "get_account": ("account show", "GET /accounts/{account_id}"),
     "get_balance": ("balance", "GET /balance/{account_id}"),
@@ -74,7 +71,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "limit_spending": ("limit spending", "PUT /accounts/{account_id}/limits/spending"),
     "mint": ("mint", "POST /mint"),
     "post_many": ("load", "POST /postings"),
-    "recalc": ("recalc", LONG),
+    "recalc": ("recalc", "POST /recalc"),
     "redact": ("redact", "POST /entries/{entry_id}/redact"),
     "release": ("release", "POST /holds/{hold_id}/release"),
     "retire_rule": ("rule retire", "DELETE /rules/{action}"),
@@ -86,17 +83,20 @@ VERBS: dict[str, tuple[str, str]] = {
     "set_rule": ("rule set", "PUT /rules/{action}"),
     "spend": ("spend", "POST /spend"),
     "statement_csv": ("statement", "GET /statement/{account_id}"),
-    "tokens": ("token list", SETUP),
+    "tokens": ("token list", "GET /tokens"),
     "transfer": ("transfer", "POST /transfer"),
     "unfreeze_account": ("account unfreeze", "POST /accounts/{account_id}/unfreeze"),
-    "withdraw_acknowledgement": ("finding withdraw", OF_RECONCILE),
+    "withdraw_acknowledgement": ("finding withdraw", "POST /findings/{finding_id}/withdraw"),
     "write_off": ("overdraft write-off", "POST /accounts/{account_id}/write-off"),
     "write_offs": ("overdraft list", "GET /write-offs"),
 }
 # A generator that reads as it goes on: iterate it in a thread.
 NOT_TYPED = {"statement_csv"}
-# Routes that are no method of `Ledger` of their own: files, another form of a verb, the service.
+# Routes that are no method of `Ledger` of their own: files, another form of a verb, the service,
+# and `check`, a verb of a module of its own. What else has a module and no route speaks to a chain
+# or writes files at the machine; `move` replaces the very database that is served.
 OTHER_ROUTES = {
+    "GET /check",
     *("GET /batches", "GET /batches/{number}", "GET /proofs/{entry_id}"),
     *("PUT /limits/balance", "GET /health", "GET /metrics"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -26,7 +27,8 @@ def create_app(
     `public_read`: reading needs no key.
     """
     chosen = limits or Limits()
-    _ = ledger.token  # better an error now than at the first request
+    # Better an error now than at the first request; and it stays the one when others are made.
+    ledger.use(ledger.token.symbol)
     awaited = AsyncLedger(ledger)
 
     @asynccontextmanager
@@ -44,6 +46,7 @@ def create_app(
     )
     app.state.ledger, app.state.public_read = awaited, public_read
     app.state.rates, app.state.counts = Rates(chosen), Counts()
+    app.state.limits, app.state.upkeep = chosen, asyncio.Lock()
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Guard, limits=chosen, counts=app.state.counts)

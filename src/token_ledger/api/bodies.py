@@ -221,3 +221,31 @@ class WriteOffIn(Input):
 
     by: Annotated[str, Field(min_length=1, max_length=1_000)]
     reason: Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+class RecalcIn(Input):
+    """What a recalculation may do: only tell, unless it is told otherwise."""
+
+    dry_run: bool = True
+
+
+class WithdrawalIn(Input):
+    """Who says so, and why: kept for ever."""
+
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+class AcknowledgementIn(WithdrawalIn):
+    """Who says so, why, and when the finding comes back."""
+
+    until: Zoned
+
+
+class TokenIn(Input):
+    """What a token is to be; `max_supply` is all that a uint256 counts where it is left away."""
+
+    symbol: Annotated[str, Field(min_length=1, max_length=31)]
+    name: Annotated[str, Field(min_length=1, max_length=31)]
+    decimals: Annotated[int, Field(ge=0, le=77)]
+    max_supply: AmountText | None = None

@@ -41,6 +41,8 @@ class Limits:
     body_bytes_max: int = 65_536
     requests_per_s: float = 200.0
     burst: int = 400
+    upkeep_entries_max: int = 500_000
+    """Of a ledger that is checked or recomputed over HTTP, which takes longer with each entry."""
 
     @property
     def too_large(self) -> str:

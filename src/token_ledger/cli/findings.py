@@ -218,7 +218,7 @@ def _answer(app: App, known: StoredFinding, now: int) -> None:
 
 
 @finding.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, metavar="N", help="At most.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=1000, metavar="N", help="At most.")
 @pass_app
 def finding_list(app: App, /, *, limit: int) -> None:
     """List what runs of `reconcile` found, those seen last first."""

@@ -15,6 +15,7 @@ from token_ledger.core.parse import format_timestamp, parse_text
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import Finding
 from token_ledger.errors import UnknownFindingError, UsageError
+from token_ledger.ledger.accounts import check_limit
 from token_ledger.ledger.mirror_schema import (
     reconcile_acknowledgements,
     reconcile_findings,
@@ -100,7 +101,7 @@ def list_findings(connection: Connection, token: StoredToken, *, limit: int) -> 
         select(reconcile_findings)
         .where(table.token_no == token.token_no)
         .order_by(table.last_seen_at.desc(), table.first_seen_at, table.finding_id)
-        .limit(limit)
+        .limit(check_limit(limit))
     ).all()
     words = {word.finding_id: word for word in map(_word, connection.execute(_last_words(token)))}
     since = _last_whole_run(connection, token)

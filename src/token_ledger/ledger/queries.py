@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.sql import Select
 
 from token_ledger.core.parse import format_amount
@@ -153,6 +153,11 @@ def read_entries(
         .limit(limit)
     )
     return [to_stored(row, token) for row in rows]
+
+
+def highest_entry(connection: Connection) -> int:
+    """Return the highest entry number, of whichever token: no ledger has more entries."""
+    return connection.execute(select(func.max(_ENTRY.c.entry_no))).scalar() or 0
 
 
 def get_supply(connection: Connection, token: StoredToken) -> Supply:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from token_ledger.api.routes import accounts, batches, entries, holds, postings, rules, service
+from token_ledger.api.routes import (
+    accounts,
+    batches,
+    entries,
+    holds,
+    postings,
+    rules,
+    service,
+    upkeep,
+)
 
 ROUTERS = (
     *accounts.ROUTERS,
@@ -11,5 +20,6 @@ ROUTERS = (
     *rules.ROUTERS,
     *entries.ROUTERS,
     *batches.ROUTERS,
+    *upkeep.ROUTERS,
     *service.ROUTERS,
 )
