@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import books
 from tests.chain import faults
 from tests.chain.emitter import Emitter
-from tests.chain.proxy import Fault, Proxy
+from tests.chain.proxy import Call, Fault, Proxy
 from tests.onchain import count
 
 from token_ledger.chain.rpc import Rpc
@@ -69,6 +70,49 @@ def test_a_node_that_lies_is_found_out(
         pytest.raises(UnprovenError, match=kind),
     ):
         ingest(empty, proxy.url, contract=token, verify=True)
+    assert 0 == count(empty)
+
+
+def test_nothing_below_a_trusted_block_is_stored_before_it_is_proven(
+    empty: Ledger, token: bytes, fresh_anvil: str
+) -> None:
+    """A node that has the trusted block by its hash, and another chain by its numbers."""
+    with Rpc(fresh_anvil) as rpc:
+        rpc.call("anvil_mine", [hex(300)])
+        trusted = head(fresh_anvil)
+        block = rpc.call("eth_getBlockByHash", ["0x" + trusted.hex(), False])
+        rpc.call("anvil_reorg", [299, []])
+    two_chains = faults.Alter(lambda *_: block, methods=["eth_getBlockByHash"])
+    with (
+        Proxy(fresh_anvil) as proxy,
+        proxy.suffering(two_chains),
+        pytest.raises(UnprovenError, match="not the trusted one"),
+    ):
+        ingest(empty, proxy.url, contract=token, verify=True, trust_block=trusted)
+    assert 0 == count(empty)
+    done = ingest(empty, fresh_anvil, contract=token, verify=True, trust_block=head(fresh_anvil))
+    assert (10, 10) == (done.transfers, count(empty))
+
+
+def test_the_blocks_that_are_stored_are_those_that_were_proven(
+    empty: Ledger, token: bytes, fresh_anvil: str
+) -> None:
+    """What a node says of a block later must be what was proven of it before."""
+    trusted = head(fresh_anvil)
+
+    def reorganise(call: Call, result: Any) -> Any:
+        if result["hash"] == "0x" + trusted.hex() and not call.params[1]:
+            with Rpc(fresh_anvil) as rpc:
+                rpc.call("anvil_reorg", [3, []])
+        return result
+
+    once = faults.Alter(reorganise, methods=["eth_getBlockByNumber"])
+    with (
+        Proxy(fresh_anvil) as proxy,
+        proxy.suffering(once),
+        pytest.raises(UnprovenError, match="not the one that the trusted block follows"),
+    ):
+        ingest(empty, proxy.url, contract=token, verify=True, trust_block=trusted)
     assert 0 == count(empty)
 
 

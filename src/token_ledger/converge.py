@@ -14,12 +14,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from token_ledger.chain.crew import Crew
 from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.finality import CONFIRMATIONS
 from token_ledger.chain.identity import ChainIdentity
 from token_ledger.chain.logs import LogReader, Wanted
+from token_ledger.chain.proven import prove_blocks
 from token_ledger.chain.rpc import UnknownBlockError
 from token_ledger.chain.verified import VerifyingReader
 from token_ledger.core.progress import Progress
@@ -40,6 +42,7 @@ _STOP_POLL_S = 0.2
 _NUMBER_MAX = (1 << 63) - 1
 _HEADERS_PAGE = 100
 
+T = TypeVar("T")
 Span = tuple[int, int, Sequence[StoredContract]]
 """Blocks from the first to the second, both included, of these contracts."""
 
@@ -89,11 +92,10 @@ class Importer:
         # The order in which `take_back` locks them.
         self.contracts = sorted(self.contracts, key=lambda contract: contract.contract_no)
         self.tallies = {contract.contract_no: Tally() for contract in self.contracts}
-        at_once = self.concurrency
         self._reader = (
-            VerifyingReader(self.nodes, concurrency=at_once, trusted=self.trusted)
+            VerifyingReader(self.nodes, concurrency=self.concurrency)
             if self.verify
-            else LogReader(self.nodes, window=self.window, concurrency=at_once)
+            else LogReader(self.nodes, window=self.window, concurrency=self.concurrency)
         )
 
     def converge(self, from_block: int | None = None) -> None:
@@ -132,7 +134,7 @@ class Importer:
         starts = [(self._start(contract, from_block), contract) for contract in self.contracts]
         first, head = min(start for start, _ in starts), self.nodes.head()
         if self.trusted and not any(tally.next_block for tally in self.tallies.values()):
-            self._check_trusted_is_read(first, head)
+            self._prove(self.trusted, first, head)
         for start, contract in starts:
             tally = self.tallies[contract.contract_no]
             tally.first = start if tally.first is None else min(tally.first, start)
@@ -143,14 +145,23 @@ class Importer:
                 done = found[0].to_block + 1
                 self.progress("import", done - first, head + 1 - first)
 
-    def _check_trusted_is_read(self, first: int, head: int) -> None:
-        assert self.trusted is not None
-        if not first <= self.trusted.number <= head:
+    def _prove(self, trusted: BlockHeader, first: int, head: int) -> None:
+        """Prove the blocks up to the trusted one, before anything of them is stored."""
+        if not first <= trusted.number <= head:
             raise UsageError(
-                f"the trusted block {self.trusted.number} is imported already, or not reached: "
+                f"the trusted block {trusted.number} is imported already, or not reached: "
                 f"this import reads blocks {first} to {head}",
                 hint="trust a block that is read, at best the latest final one",
             )
+        assert isinstance(self._reader, VerifyingReader)
+        self._reader.proven = prove_blocks(
+            self.nodes,
+            first,
+            trusted,
+            concurrency=self.concurrency,
+            awaited=self._awaited,
+            progress=self.progress,
+        )
 
     def _read_ahead(
         self, starts: Sequence[tuple[int, StoredContract]], head: int
@@ -187,7 +198,7 @@ class Importer:
                 yield at, high, contracts
                 at = high + 1
 
-    def _awaited(self, future: Future[list[ChainRange]]) -> list[ChainRange]:
+    def _awaited(self, future: Future[T]) -> T:
         while not wait([future], _STOP_POLL_S).done:
             if self.stopped():
                 raise StoppedError

@@ -23,6 +23,8 @@ def check_writable(path: Path) -> None:
         code = errno.ENOTDIR if folder.exists() else errno.ENOENT
     elif path.is_dir():
         code = errno.EISDIR
+    elif path.exists() and not path.is_file():  # a pipe or a device would be replaced by a file
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
     elif not os.access(folder, os.W_OK | os.X_OK):
         code = errno.EACCES
     else:
@@ -34,13 +36,14 @@ def check_writable(path: Path) -> None:
 def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write, which stands at `path` once the block ends well. Raises OSError."""
     check_writable(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    target = path.resolve()  # what a link leads to is written, and the link stays
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        beside.replace(target)
     except OSError as error:
         if error.filename == str(beside):  # the name that the user gave, not ours
             error.filename = str(path)

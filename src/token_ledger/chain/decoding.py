@@ -3,8 +3,8 @@
 A whole answer is decoded with a handful of C-speed passes: hexadecimal columns are joined, checked
 and converted at once. A log of another address, out of range, out of order or of a wrong type means
 that the node did not answer the question: ValueError. A Transfer of another shape (ERC-721 has four
-topics) is counted and skipped: a value that is not where ERC-20 puts it may as well be the number
-of a thing. Asks no node: `chain.logs` does.
+topics; a topic may hold more than an address) is counted and skipped: a value that is not where
+ERC-20 puts it may as well be the number of a thing. Asks no node: `chain.logs` does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import binascii
 import gc
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -39,6 +39,7 @@ _UNINDEXED = frozenset({(1, 2 + 2 * 96), (2, 2 + 2 * 64)})  # topics, and the le
 _LOG_INDEX_BITS = 32
 _INDEX_MAX = 1 << 31
 _WORD_TEXT = 66
+_PADDING_END = 2 + 2 * 12  # in the text of a word that holds an address
 _X_TO_ZERO = bytes.maketrans(b"x", b"0")
 
 Log = dict[str, Any]
@@ -47,6 +48,10 @@ _ADDRESS, _TOPICS, _DATA = map(itemgetter, ("address", "topics", "data"))
 _BLOCK_NUMBER, _BLOCK_HASH, _LOG_INDEX = map(itemgetter, ("blockNumber", "blockHash", "logIndex"))
 _TX_HASH, _TX_INDEX = map(itemgetter, ("transactionHash", "transactionIndex"))
 _FIRST = itemgetter(0)
+
+
+class _WideTopicError(ValueError):
+    """A topic holds more than an address: no compiler makes that, but a contract may do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,8 @@ def decode_logs(logs: Any, *, address: str, from_block: int, to_block: int) -> D
         and set(map(_FIRST, topics)) == {TRANSFER}
         and set(map(len, map(_DATA, logs))) == {_WORD_TEXT}
     ):
-        return _columns(logs, block_number, log_index), [], 0
+        with suppress(_WideTopicError):
+            return _columns(logs, block_number, log_index), [], 0
     shapes = [(item[0], len(item)) for item in topics]
     return _decode_mixed(logs, shapes, block_number, log_index, keys)
 
@@ -108,9 +114,8 @@ def _decode_mixed(
 ) -> DecodedLogs:
     if any(topic not in _EVENTS for topic, _ in shapes):
         raise ValueError("a log is of another event than was asked for")
-    places = [
-        i for i, shape in enumerate(shapes) if shape == (TRANSFER, 3) and len(logs[i]["data"]) == 66
-    ]
+    places = [i for i, shape in enumerate(shapes) if shape == (TRANSFER, 3) and _is_erc20(logs[i])]
+    placed = set(places)
     transfers = _columns(
         [logs[i] for i in places], [block_number[i] for i in places], [log_index[i] for i in places]
     )
@@ -130,10 +135,17 @@ def _decode_mixed(
             batches.append(batch)
         elif topic != TRANSFER:
             _assign_bridge(transfers, transfer_keys, logs[i], keys[i])
-        elif (topics, len(logs[i]["data"])) != (3, _WORD_TEXT):
+        elif i not in placed:
             skipped += 1
             transfers.unindexed += (topics, len(logs[i]["data"])) in _UNINDEXED
     return transfers, batches, skipped
+
+
+def _is_erc20(log: Log) -> bool:
+    """Tell whether a Transfer log of three topics holds a value and two addresses."""
+    return len(log["data"]) == _WORD_TEXT and not any(
+        topic[2:_PADDING_END].strip("0") for topic in log["topics"][1:]
+    )
 
 
 def _decode_batch(log: Log, block_number: int, log_index: int) -> ReplayedBatch:
@@ -262,7 +274,7 @@ def _addresses(texts: Sequence[str]) -> list[bytes]:
     raw = _joined(texts)
     n = len(texts)
     if any(raw[k::33].count(0) != n for k in range(1, 13)):
-        raise ValueError("a topic is wider than an address")
+        raise _WideTopicError("a topic is wider than an address")
     return [raw[i : i + 20] for i in range(13, len(raw), 33)]
 
 

@@ -2,8 +2,8 @@
 
 The same ranges as `chain.logs` reads, but every log comes from receipts whose root the block's
 header names, and what `eth_getLogs` answers is held against them: an omitted or invented log is
-found. Believes no hash of the node's, except that the last block is on the chain: for that there is
-`trusted`.
+found. Believes no hash of the node's, except that the last block is on the chain: for that there
+are blocks `proven` by a trusted one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from token_ledger.chain.logs import (
     query_of,
     read_blocks,
 )
+from token_ledger.chain.proven import ProvenBlocks, refuse
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.core.bloom import may_hold
 from token_ledger.core.headers import FullHeader, check_header, check_header_chain, read_header
@@ -26,7 +27,6 @@ from token_ledger.core.logs import compare_logs
 from token_ledger.core.receipts import check_receipts, read_receipts
 from token_ledger.core.transactions import check_transactions, read_transactions
 from token_ledger.core.transfers import BlockHeader, ChainRange
-from token_ledger.core.types import Finding
 from token_ledger.errors import ChainError, UnprovenError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def find_trusted(rpc: Rpc, trusted_hash: bytes) -> BlockHeader:
         )
     with rpc.decoding(method):
         header = read_header(answer)
-    _refuse(check_header(header))
+    refuse(check_header(header))
     if header.block.hash != trusted_hash:
         raise UnprovenError(f"{rpc.shown} answers another block than the trusted one")
     return header.block
@@ -55,22 +55,20 @@ def find_trusted(rpc: Rpc, trusted_hash: bytes) -> BlockHeader:
 class VerifyingReader(LogReader):
     """Reads as a LogReader does, and returns only what receipts prove."""
 
-    def __init__(
-        self, nodes: Nodes, *, concurrency: int = 1, trusted: BlockHeader | None = None
-    ) -> None:
-        """`trusted`: a block whose hash is known to be right; it must be met where it belongs."""
+    def __init__(self, nodes: Nodes, *, concurrency: int = 1) -> None:
         super().__init__(nodes, window=_ALL_BLOCKS, concurrency=concurrency)
-        self._trusted = trusted
+        self.proven: ProvenBlocks | None = None
+        """Blocks that are known to be right, by a trusted hash: no other ones are read there."""
 
     def _pinned(self, rpc: Rpc, wanted: Sequence[Wanted], low: int, high: int) -> list[ChainRange]:
         """Read a range and prove it. Raises UnprovenError, ForkedError, RpcError."""
         answers = read_blocks(rpc, range(low, high + 1), whole=True, size=16)
         with rpc.decoding("eth_getBlockByNumber"):
             headers = [read_header(answer) for answer in answers]
-        _refuse(check_header_chain(headers, headers[-1].claimed_hash))
-        for header in headers:
-            if self._trusted and self._trusted.number == header.block.number:
-                self._check_trusted(header.block)
+        refuse(check_header_chain(headers, headers[-1].claimed_hash))
+        if self.proven:
+            for header in headers:
+                self.proven.check(header.block)
         addresses, asked = [one.address for one in wanted], query_of(wanted)
         logs: list[Any] = []
         for header, answer in zip(headers, answers, strict=True):
@@ -78,16 +76,9 @@ class VerifyingReader(LogReader):
                 logs += _logs_of(rpc, header, answer, addresses, asked["topics"][0])
         said = rpc.call("eth_getLogs", [asked | {"fromBlock": hex(low), "toBlock": hex(high)}])
         with rpc.decoding("eth_getLogs"):
-            _refuse(compare_logs(logs, said))
+            refuse(compare_logs(logs, said))
         found = decode_split(rpc, wanted, logs, low, high)
         return joined(rpc, found, [header.block for header in headers])
-
-    def _check_trusted(self, block: BlockHeader) -> None:
-        assert self._trusted is not None
-        if block.hash != self._trusted.hash:
-            raise UnprovenError(
-                f"block {block.number} is not the trusted one: the node serves another chain"
-            )
 
 
 def _logs_of(
@@ -104,18 +95,7 @@ def _logs_of(
             said, block_hash=header.block.hash, block_number=number, addresses=addresses
         )
     findings += check_receipts(receipts, root=header.receipts_root, transactions=transactions)
-    _refuse(findings)
+    refuse(findings)
     wanted = [bytes.fromhex(topic[2:]) for topic in topics]
     logs = [log for address in addresses for log in receipts.logs_of(address, wanted)]
     return sorted(logs, key=lambda log: int(log["logIndex"], 16))
-
-
-def _refuse(findings: list[Finding]) -> None:
-    """Raise UnprovenError with the first finding, and how many there are."""
-    if not findings:
-        return
-    first, more = findings[0], len(findings) - 1
-    where = first.details.get("block_number", "?")
-    raise UnprovenError(
-        f"{first.kind} at block {where}: {first.message}" + (f" (and {more} more)" if more else "")
-    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +27,7 @@ from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted, filled
 from token_ledger.core.strict import encode, to_hex
 from token_ledger.errors import UsageError
+from token_ledger.wholefile import write_whole
 
 if TYPE_CHECKING:
     from token_ledger.core.verification import Report
@@ -272,32 +271,14 @@ def prove(app: App, /, *, entry_id: bytes, output: Path | None, open_texts: bool
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: a temporary name beside it, then a rename."""
+    """Write a whole file or nothing. Raises UsageError."""
     try:
-        _write_whole(path, data)
+        write_whole(path, data)
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         raise UsageError(
             f"cannot write {path}: {why}", hint="name a file in a directory that you may write"
         ) from None
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101 — mkstemp made it private
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 COMMANDS = (seal, sign, export, verify, prove)
