@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, update
+from tests.damage import damage, number
 
+from token_ledger.check import check
 from token_ledger.errors import (
     AccountClosedError,
     DatabaseError,
@@ -25,10 +27,10 @@ from token_ledger.load import load
 def test_debtors_are_listed(purse: Ledger) -> None:
     """All who owe something, page by page, and nobody else."""
     assert ([], None) == purse.debtors()
-    for number in range(3):
-        purse.create_account(f"d{number}")
-        purse.limit_overdraft(f"d{number}", 10)
-        purse.burn(f"d{number}", number + 1, reason="fee")
+    for nth in range(3):
+        purse.create_account(f"d{nth}")
+        purse.limit_overdraft(f"d{nth}", 10)
+        purse.burn(f"d{nth}", nth + 1, reason="fee")
     page, cursor = purse.debtors(limit=2)
     assert [("d0", 1), ("d1", 2)] == [(a.account_id, a.debt) for a in page]
     page, cursor = purse.debtors(limit=2, cursor=cursor)
@@ -209,3 +211,48 @@ def test_recalc_knows_debts(purse: Ledger) -> None:
     } == found
     assert (80, 20) == (purse.get_account("alice").total_earned, purse.get_supply().credit)
     assert 0 == purse.recalc(dry_run=True).drifted
+
+
+@pytest.mark.parametrize("left", [0, 10])
+@pytest.mark.parametrize("most", [None, 5, 25])
+def test_a_debt_that_was_lowered_comes_back(purse: Ledger, left: int, most: int | None) -> None:
+    """Whatever the limit is by now: the debt is what the books say, and the limit stays."""
+    purse.transfer("alice", "bob", 100, reason="buy")
+    damage(
+        purse,
+        "token_accounts",
+        f"UPDATE token_accounts SET debt = {number(purse, left)} WHERE debt > {number(purse, 0)}",
+    )
+    purse.limit_overdraft("alice", most)
+    result = purse.recalc()
+    assert [("debt", "30")] == [
+        (found.details["figure"], found.details["computed"]) for found in result.findings
+    ]
+    account = purse.get_account("alice")
+    assert (-30, 30, most) == (account.balance, account.debt, account.overdraft_max)
+    assert 0 == purse.recalc(dry_run=True).findings_total
+    purse.mint("alice", 40, reason="award")
+    assert 10 == purse.get_balance("alice")
+
+
+@pytest.mark.parametrize("way", ["award", "capture", "reverse"])
+def test_every_verb_that_pays_a_debtor_repays(purse: Ledger, way: str) -> None:
+    """An award, a capture and a reversal lower what is owed at once, like any payment."""
+    purse.set_rule("publish", 20)
+    purse.mint("bob", 20, reason="gift")
+    held = purse.hold("bob", 20)
+    if way == "reverse":
+        spent = purse.spend("alice", 100, reason="buy")
+        paid = purse.reverse(spent.id, 20)
+    else:
+        purse.spend("alice", 100, reason="buy")
+        paid = (
+            purse.award("alice", "publish")
+            if way == "award"
+            else purse.capture(held.id, to="alice")
+        )
+    account = purse.get_account("alice")
+    assert (-10, 10, -10) == (account.balance, account.debt, paid.balance_after_to)
+    last = purse.get_statement("alice", limit=1).entries[0]
+    assert ("overdraft:repay", 20) == (last.reason, last.value)
+    assert [] == check(purse).findings

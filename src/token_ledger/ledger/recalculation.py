@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, text, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from token_ledger.core.progress import Progress
 from token_ledger.core.types import Finding
 from token_ledger.errors import DatabaseError
 from token_ledger.ledger.cached import CACHES, Cache, drift
 from token_ledger.ledger.cached_holds import Key, Recomputed
+from token_ledger.ledger.schema import token_accounts
 from token_ledger.ledger.store import chunks
 from token_ledger.ledger.stores import open_store
 from token_ledger.ledger.tokens import StoredToken
@@ -177,7 +178,8 @@ def _write(
         .where(*(table.c[name] == bindparam(f"key_{name}") for name in cache.key))
         .values({name: bindparam(f"new_{name}") for name in rows[0].right})
     )
-    with _unguarded(connection, table.name, cache.guards):
+    lifted = _overdrafts_lifted(connection, token, rows if table is token_accounts else ())
+    with _unguarded(connection, table.name, cache.guards), lifted:
         for part in chunks(rows, _CHUNK):
             connection.execute(
                 statement,
@@ -189,6 +191,38 @@ def _write(
                     for row in part
                 ],
             )
+
+
+@contextmanager
+def _overdrafts_lifted(
+    connection: Connection, token: StoredToken, rows: Sequence[Recomputed]
+) -> Iterator[None]:
+    """Let a debt be put back that is above the limit of today: it was drawn under an earlier one.
+
+    In the transaction that holds the accounts' locks: nobody else ever sees another limit.
+    """
+    table = token_accounts.c
+    right = {row.key[0]: row.right["debt"] or 0 for row in rows}
+    kept: dict[int, int | None] = {}
+    for part in chunks(sorted(right), _CHUNK):
+        stored = connection.execute(
+            select(table.account_no, table.debt, table.overdraft_max).where(
+                table.token_no == token.token_no, table.account_no.in_(part)
+            )
+        )
+        kept |= {no: most for no, debt, most in stored if right[no] > max(debt, most or 0)}
+
+    def limit(values: dict[int, int | None]) -> None:
+        for account_no, most in values.items():
+            connection.execute(
+                update(token_accounts)
+                .where(table.token_no == token.token_no, table.account_no == account_no)
+                .values(overdraft_max=most)
+            )
+
+    limit({account_no: right[account_no] for account_no in kept})
+    yield
+    limit(kept)
 
 
 @contextmanager
