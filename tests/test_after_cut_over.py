@@ -13,6 +13,7 @@ from eth_abi import encode as abi_encode
 from tests import books
 from tests.chain.faults import Alter
 from tests.chain.proxy import Proxy
+from tests.damage import damage
 from tests.onchain import alter, found, mined
 
 from token_ledger.chain.anvil import Anvil
@@ -27,7 +28,7 @@ from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger
 from token_ledger.migrate import migrate
 from token_ledger.plan import plan
-from token_ledger.reconcile import reconcile
+from token_ledger.reconcile import Scope, reconcile
 from token_ledger.seal import seal
 from token_ledger.sign import sign
 from token_ledger.status import status
@@ -322,3 +323,45 @@ def test_a_bridge_may_pass_the_ledgers_maximum(ledger: Ledger, url: str) -> None
     assert ["supply_exceeded"] == [found.details["rule"] for found in done.entered.findings]
     assert LIMIT == ledger.get_balance(to_checksum(STRANGER))
     assert [kinds.RULE_BROKEN] == found(reconcile(ledger, url))
+
+
+def test_as_of_a_block_before_the_cut_over_the_ledger_issued_it(ledger: Ledger, url: str) -> None:
+    """What was replayed later, and the cut-over itself, are left out of an earlier block."""
+    seal(ledger)
+    sign(ledger, books.operator())
+    migrate(ledger, url)
+    with Rpc(url) as rpc:
+        early = rpc.quantity("eth_blockNumber")
+    mine(url)
+    books.fill(ledger, 10, seed=2)
+    contract = cut_over(ledger, url)
+    mine(url)
+    ingest(ledger, url)
+    alice, bob = address_of(ledger, "alice"), hex_data(address_of(ledger, "bob"))
+    call(url, alice, contract, "transfer(address,uint256)", bob, 1)
+    mine(url)
+    ingest(ledger, url)
+    for node in (None, url):
+        then = reconcile(ledger, node, scope=Scope(as_of=early))
+        assert ([], 40, 10) == (found(then), then.matched, then.unreplayed)
+        now = reconcile(ledger, node)
+        assert ([], 51, 1) == (found(now), now.matched, now.imported)
+
+
+def test_a_forged_entry_after_the_cut_over_is_owed_to_nobody(ledger: Ledger, url: str) -> None:
+    """Without the row that names its log it is no entry that the cut-over left behind."""
+    contract = cut_over(ledger, url)
+    mine(url)
+    alice, bob = address_of(ledger, "alice"), hex_data(address_of(ledger, "bob"))
+    for value in (3, 4):
+        call(url, alice, contract, "transfer(address,uint256)", bob, value)
+    mine(url)
+    ingest(ledger, url)
+    damage(
+        ledger,
+        "token_imports",
+        "DELETE FROM token_imports WHERE entry_no = (SELECT max(entry_no) FROM token_imports)",
+    )
+    told = [f for f in reconcile(ledger).findings if f.kind == kinds.MISSING_ON_CHAIN]
+    assert 1 == len(told)
+    assert "owe nothing" in told[0].message

@@ -169,3 +169,41 @@ def test_altered_books_are_found(
     result = reconcile(ledger)
     # What an entry left behind is altered with it: an account may drift as well.
     assert expected == set(found(result)) - ({kinds.ACCOUNT_DRIFT} - expected)
+
+
+@pytest.mark.parametrize("gone", [5, 20, 40])
+def test_an_entry_that_is_gone_is_named_and_no_other(ledger: Ledger, gone: int) -> None:
+    """Entries are numbered by their rows; one that is missing does not make the next ones wrong."""
+    numbers = sorted(entry.entry_no for entry in ledger.get_entries(limit=100).entries)
+    sql(
+        ledger,
+        f"DELETE FROM token_ledger WHERE entry_no = {numbers[gone]}",
+        unlock="token_ledger",
+    )
+    result = reconcile(ledger)
+    assert (ENTRIES - 1, ENTRIES) == (result.matched, result.entries)
+    told = [f for f in result.findings if f.kind != kinds.HEADER_DIFFERS]
+    assert [(kinds.MISSING_IN_LEDGER, gone)] == [(f.kind, f.details["seq"]) for f in told]
+    sql(ledger, f"DELETE FROM chain_transfers WHERE seq = {gone}")
+    both = [f for f in reconcile(ledger).findings if f.kind != kinds.HEADER_DIFFERS]
+    assert [(kinds.MISSING_IN_LEDGER, gone, None)] == [
+        (f.kind, f.details["seq"], f.details["chain"]) for f in both
+    ]  # fmt: skip
+    sql(ledger, f"DELETE FROM chain_transfers WHERE seq = {gone + 2}")
+    three = [f for f in reconcile(ledger).findings if f.kind != kinds.HEADER_DIFFERS]
+    assert [(kinds.MISSING_IN_LEDGER, gone), (kinds.MISSING_ON_CHAIN, gone + 2)] == sorted(
+        (f.kind, f.details["seq"]) for f in three
+    )
+
+
+def test_an_account_whose_last_entry_is_gone_is_not_set_right(ledger: Ledger) -> None:
+    """The balance may be the right one: the sentence names both causes, and advises no change."""
+    sql(
+        ledger,
+        "DELETE FROM token_ledger WHERE entry_no = (SELECT MAX(entry_no) FROM token_ledger)",
+        unlock="token_ledger",
+    )
+    drifted = [f for f in reconcile(ledger).findings if f.kind == kinds.ACCOUNT_DRIFT]
+    assert drifted
+    assert all("last entry was deleted" in finding.message for finding in drifted)
+    assert "change nothing yet" in kinds.TERMS[kinds.ACCOUNT_DRIFT].advice

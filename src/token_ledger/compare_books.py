@@ -15,11 +15,10 @@ from token_ledger.core.comparison import PartlyReplayed, ReconcileResult, Scope
 from token_ledger.core.match import (
     account_drift,
     match_batch,
-    match_headers,
     missing_in_ledger,
     orphaned_replay,
-    unknown_header,
 )
+from token_ledger.core.match_headers import match_headers, unknown_header
 from token_ledger.core.progress import Progress
 from token_ledger.core.transfers import ReplayedBatch
 from token_ledger.ledger import (
@@ -42,7 +41,8 @@ class Books:
     """The comparison of books and mirror, on one snapshot of the database.
 
     `mirrored` is the last batch that the mirror saw replayed by the block of the comparison,
-    `end_seq` the first `seq` that no such batch holds.
+    `end_seq` the first `seq` that no such batch holds, `replayed_number` the last batch that is
+    ever replayed, where the token has left the ledger.
     """
 
     def __init__(
@@ -66,12 +66,16 @@ class Books:
         self.end_seq = mirror_reach.end_seq(connection, self.token, known)
         self.reach = self._reach(scope)
         self.compared = min(known, self.reach.last_number)
+        self.replayed_number: int | None = None
         self.followed = self._followed()
 
     def _followed(self) -> Followed | None:
         """Return what compares a token that lives in this contract; None where it does not."""
         home, contract = homes.read_home(self.connection, self.token), self.contract
         if home is None or (home.chain_id, home.address) != (contract.chain_id, contract.address):
+            return None
+        self.replayed_number = home.replayed_number
+        if self.mirrored < home.replayed_number:  # as of a block in which it was the ledger's
             return None
         return Followed(self.connection, self.token, contract, home, self.result)
 
@@ -112,9 +116,8 @@ class Books:
             for address, stored, by_entries in mirror_joins.read_drifted(connection, token)
         )
         end_seq = self.head.next_seq
-        if self.followed is not None:  # what was sealed since then is not to be replayed
-            number = self.followed.home.replayed_number
-            end_seq = mirror_reach.end_seq(connection, token, number)
+        if self.replayed_number is not None:  # what was sealed since then is not to be replayed
+            end_seq = mirror_reach.end_seq(connection, token, self.replayed_number)
         self.result.unreplayed = end_seq - self.end_seq
         self.result.unsealed = batches.count_unsealed(connection, token)
 
@@ -158,7 +161,7 @@ class Books:
             connection, contract, first=run.number, last=run.number
         )
         replay = replays[0] if replays else None
-        matched, found = match_batch(run.number, lines, transfers, replay)
+        matched, found = match_batch(run.number, lines, transfers, replay, sealed=run.seqs)
         self.result.add(found)
         return matched
 

@@ -26,13 +26,13 @@ from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
 from token_ledger.core.comparison import FINDINGS_MAX, PartlyReplayed
 from token_ledger.core.hashing import keccak
-from token_ledger.core.match import contract_digest_differs
+from token_ledger.core.match_headers import contract_digest_differs
 from token_ledger.core.progress import Progress
 from token_ledger.core.strict import to_hex
 from token_ledger.core.transfers import BlockHeader
 from token_ledger.core.types import Finding
 from token_ledger.errors import ForeignContractError
-from token_ledger.ledger import batches, mirror_joins, mirror_parts, mirror_reach
+from token_ledger.ledger import batches, mirror, mirror_joins, mirror_parts, mirror_reach
 from token_ledger.ledger.mirror_parts import OpenRun
 from token_ledger.node import check_not_reorganised
 
@@ -70,7 +70,7 @@ class Chain:
                 kinds.ORPHANED,
                 "the chain no longer has the last block that was imported: it was reorganised; "
                 "run `import` again",
-                {"ledger": None, "chain": None},
+                self._last_imported(),
             )
         followed = books.followed
         if followed is not None and books.contract.adopted:
@@ -83,7 +83,8 @@ class Chain:
             self._add(
                 kinds.MIRROR_BEHIND,
                 f"the contract holds batches up to {state.head_number}, the mirror up to "
-                f"{books.mirrored}: run `import`, then reconcile again",
+                f"{books.mirrored}: run `import`, then reconcile again; where it brings nothing "
+                "the mirror lost them, and `import --again` reads them anew",
                 {"ledger": books.mirrored, "chain": state.head_number},
             )
         self._compare_digests(state)
@@ -96,6 +97,18 @@ class Chain:
     def _add(self, kind: str, message: str, details: dict[str, object]) -> None:
         where = {"contract": to_checksum(self.address), "block": self.block.number, "tx": None}
         self.result.add([Finding(kind, message, {**where, **details})])
+
+    def _last_imported(self) -> dict[str, object]:
+        """Return where the mirror ends: which block it is that the chain no longer has."""
+        cursor = mirror.read_cursor(self.books.connection, self.books.contract)
+        assert cursor is not None, "only what was imported is compared"
+        known = cursor.last_block_hash
+        return {
+            "block": cursor.next_block - 1,
+            "block_hash": None if known is None else to_hex(known),
+            "ledger": None,
+            "chain": None,
+        }
 
     # --- the contract
 
@@ -146,6 +159,7 @@ class Chain:
             "a later release's; nothing else was asked of it. Check chain and address; "
             "--allow-code names code that you vouch for",
             {
+                "aspect": "code",
                 "ledger": None if recorded is None else to_hex(recorded),
                 "chain": to_hex(keccak(code)) if code else None,
             },
@@ -196,7 +210,8 @@ class Chain:
             self._add(
                 kinds.MIRROR_BEHIND,
                 f"the contract holds {opened.rows_done} rows of batch {number}, the mirror "
-                f"{imported}: run `import`, then reconcile again",
+                f"{imported}: run `import`, then reconcile again; where it brings nothing the "
+                "mirror lost them, and `import --again` reads them anew",
                 {"ledger": imported, "chain": opened.rows_done},
             )
         self.result.part = PartlyReplayed(number, opened.rows_done, self.part.count)

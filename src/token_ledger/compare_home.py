@@ -17,7 +17,7 @@ from token_ledger.chain.state import Block, get_code
 from token_ledger.core.batch import header_digest
 from token_ledger.core.comparison import ReconcileResult, Scope
 from token_ledger.core.hashing import keccak
-from token_ledger.core.match import match_own_digest
+from token_ledger.core.match_headers import match_own_digest
 from token_ledger.core.match_home import (
     balance_differs,
     code_differs,
@@ -82,10 +82,14 @@ class Followed:
         )
         replayed = mirror_joins.last_entry_no(connection, token, home.replayed_number)
         left = import_joins.read_left_behind(connection, token, after_entry_no=replayed)
-        self.result.add(stranded(line) for line in left)
-        if home.stopped is not None:
+        imported_no = import_joins.first_entry_no(connection, token)
+        self.result.add(
+            stranded(line, left_behind=not contract.adopted and number < imported_no)
+            for number, line in left
+        )
+        if home.stopped is not None and scope.from_block <= home.stopped[0] <= last:
             found = imports.read_stopped(connection, token, contract, home.stopped)
-            self.result.add([entry_stopped(*found)])
+            self.result.add([] if found is None else [entry_stopped(*found)])
         self.result.add(
             hold_uncovered(escrow, claimed=claimed, held=held)
             for escrow, claimed, held in import_joins.read_uncovered(connection, token)

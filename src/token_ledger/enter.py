@@ -277,7 +277,8 @@ class _Entering:
         )
         with self.ledger.read() as connection:
             found = imports.read_stopped(connection, self.token, self.contract, place)
-        self.result.findings.append(entry_stopped(*found))
+        if found is not None:
+            self.result.findings.append(entry_stopped(*found))
 
 
 __all__ = ["EnterResult", "enter"]

@@ -74,27 +74,34 @@ class Terms:
 _ALTERED = "a row was altered after sealing, in the books or in the mirror"
 _EXPORT = (
     "`export` to a new directory and `verify` it against the signature: what fails shows which "
-    "side was altered"
+    "side was altered, and where nothing does it is the mirror: `import --again`"
 )
 
 TERMS: Mapping[str, Terms] = {
     MISSING_ON_CHAIN: Terms(
-        "an entry of a replayed batch has no transfer: the node left logs out",
-        "import from another node, into a copy of the database made before",
+        "an entry has no transfer: the node left logs out, or the mirror lost a row; or the entry "
+        "was written past the ledger, or left behind by the cut-over, as the sentence says",
+        "`import --again` reads the mirror anew, from another node if need be; what is missing "
+        "then, the sentence explains",
     ),
     MISSING_IN_LEDGER: Terms(
         "a transfer that no entry explains: entries were deleted, or another copy of the ledger "
         "replayed",
-        "compare with an export or a backup",
-        about=("tx", "log_index"),
+        "compare with an export or a backup, and restore from it what is missing; `import --again` "
+        "shows whether the transfer is there at all",
+        about=("tx", "log_index", "seq"),
     ),
     VALUE_DIFFERS: Terms(f"entry and transfer move different amounts: {_ALTERED}", _EXPORT),
     PARTY_DIFFERS: Terms(f"entry and transfer name different sides: {_ALTERED}", _EXPORT),
-    ORDER_DIFFERS: Terms("an entry's transfer stands in another entry's place", _EXPORT),
+    ORDER_DIFFERS: Terms(
+        "an entry's transfer stands in another entry's place",
+        _EXPORT,
+        figures=("ledger", "chain", "place"),
+    ),
     DUPLICATED: Terms(
         "an entry has a second transfer; the contract replays nothing twice: the mirror was "
         "altered",
-        "import into a copy made before",
+        "`import --again` reads the mirror anew",
         about=("entry_id", "tx", "log_index"),
     ),
     HEADER_DIFFERS: Terms(
@@ -113,10 +120,10 @@ TERMS: Mapping[str, Terms] = {
         every_run=True,
     ),
     ACCOUNT_DRIFT: Terms(
-        "an account's stored balance is not what its own last entry left: somebody changed it in "
-        "the database",
-        "the entries are right; find who had the owner's role, then set the balance to what "
-        "`ledger` says",
+        "an account's stored balance is not what its own last entry left: either it was changed "
+        "in the database, or the account's last entry was deleted there",
+        "change nothing yet: an `export` or a backup tells whether an entry is gone, and then the "
+        "balance is right; find who had the owner's role, and restore the database",
         about=("address",),
         figures=("difference",),
         every_run=True,
@@ -130,8 +137,9 @@ TERMS: Mapping[str, Terms] = {
         every_run=True,
     ),
     MIRROR_BEHIND: Terms(
-        "the contract holds batches that were not imported yet",
-        "`import`, then `reconcile` again",
+        "the contract holds batches that the mirror does not: they were not imported yet, or the "
+        "mirror lost them",
+        "`import`, then `reconcile` again; where that brings nothing, `import --again`",
         about=(),
         every_run=True,
     ),
@@ -139,14 +147,14 @@ TERMS: Mapping[str, Terms] = {
         "the chain was reorganised: it no longer has the last imported block, or a replay that was "
         "imported is on it no more",
         "`import` again, which follows the chain; `migrate` replays again what was taken back",
-        about=("tx",),
+        about=("tx", "block_hash"),
         every_run=True,
     ),
     CODE_DIFFERS: Terms(
         "the code at the contract's address is gone, or another than what was deployed: it is no "
         "contract of ours, or a later release's",
         "check chain and address; `--allow-code` names code that you vouch for",
-        about=(),
+        about=("aspect",),
         every_run=True,
     ),
     UNKNOWN_CONTRACT: Terms(

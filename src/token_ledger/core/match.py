@@ -2,29 +2,31 @@
 
 The transfer of `seq` n must move what the entry of `seq` n moves. Where they differ, a transfer
 that is right for another entry of the same batch stands in the wrong place; otherwise it is wrong
-in itself. Only called for batches that the database found to differ.
+in itself. Where entries are gone, or were added, those that are left are first put where they
+belong by what they move. Only called for batches that the database found to differ.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
+from token_ledger.core.align import align
 from token_ledger.core.strict import to_hex
 from token_ledger.core.transfers import ReplayedBatch
-from token_ledger.core.types import Finding, Header, Transfer
+from token_ledger.core.types import Finding, Transfer
 
 _Movement = tuple[bytes, bytes, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry as the comparison needs it."""
+    """One entry as the comparison needs it; `seq` is None where it has none."""
 
-    seq: int
+    seq: int | None
     entry_id: bytes
     from_address: bytes
     to_address: bytes
@@ -91,12 +93,54 @@ def match_batch(
     lines: Sequence[Line],
     transfers: Sequence[MirroredTransfer],
     replay: ReplayedBatch | None = None,
+    *,
+    sealed: range | None = None,
 ) -> tuple[int, list[Finding]]:
     """Return how many entries of a batch match, and a finding for each that does not.
 
-    `transfers` are those that replay the batch's `seq` numbers, in chain order within each;
-    `replay` is the log of the replay that should have made them, if the mirror has it.
+    `lines` are numbered by their rows. `transfers` are those that replay the batch's `seq` numbers,
+    in the order of these, and of the chain within each; `replay` is the log of the replay that
+    should have made them, if the mirror has it. `sealed`: the numbers that the batch was sealed
+    with; by default those of the lines.
     """
+    result = _match(number, lines, transfers, replay)
+    if sealed is None or (len(lines) == len(sealed) and len(result[1]) < 2):
+        return result
+    placed = _placed(lines, transfers, sealed)
+    matched, found = _match(number, placed, transfers, replay)
+    known = {line.seq for line in placed} | {mirrored.seq for mirrored in transfers}
+    found += [_lost(number, seq, replay) for seq in sealed if seq not in known]
+    better = len(found) - len(result[1]) - (len(lines) != len(sealed))
+    return (matched, found) if better < 0 else result
+
+
+def _placed(
+    lines: Sequence[Line], transfers: Sequence[MirroredTransfer], sealed: range
+) -> list[Line]:
+    """Return entries with the `seq` of the transfers that move the same, in the same order."""
+    by_seq: dict[int | None, MirroredTransfer] = {}
+    for mirrored in transfers:
+        by_seq.setdefault(mirrored.seq, mirrored)
+    seqs = list(by_seq)
+    places = align(
+        [line.movement for line in lines], [mirrored.movement for mirrored in by_seq.values()]
+    )
+    placed, last = [], sealed.start - 1
+    for line, place in zip(lines, places, strict=True):
+        seq = None if place is None else seqs[place]
+        if seq is None and last + 1 in sealed and last + 1 not in by_seq:
+            seq = last + 1  # the mirror has none there: this one's transfer is missing
+        placed.append(replace(line, seq=seq))
+        last = last if seq is None else seq
+    return placed
+
+
+def _match(
+    number: int,
+    lines: Sequence[Line],
+    transfers: Sequence[MirroredTransfer],
+    replay: ReplayedBatch | None,
+) -> tuple[int, list[Finding]]:
     by_seq: dict[int | None, list[MirroredTransfer]] = defaultdict(list)
     for mirrored in transfers:
         by_seq[mirrored.seq].append(mirrored)
@@ -104,6 +148,9 @@ def match_batch(
     differing: list[tuple[Line, MirroredTransfer]] = []
     matched = 0
     for line in lines:
+        if line.seq is None:
+            found.append(_added(number, line))
+            continue
         here = by_seq.pop(line.seq, [])
         if not here:
             found.append(_missing_on_chain(number, line, replay))
@@ -134,8 +181,13 @@ def _differences(
                 kinds.ORDER_DIFFERS,
                 f"the transfer of entry {line.seq} stands in the place of entry {own.seq}: "
                 "entries were renumbered or the mirror was altered; export the batch and verify it "
-                "against its signature, and import again",
-                {"batch": number, **entry_details(line), **transfer_details(own)},
+                "against its signature: if it holds, read the mirror anew with `import --again`",
+                {
+                    "batch": number,
+                    **entry_details(line),
+                    "place": own.seq,
+                    **transfer_details(own),
+                },
             )
         elif line.movement[:2] != mirrored.movement[:2]:
             yield Finding(
@@ -159,12 +211,32 @@ def _missing_on_chain(number: int, line: Line, replay: ReplayedBatch | None) -> 
     return Finding(
         kinds.MISSING_ON_CHAIN,
         f"batch {number} was replayed, but entry {line.seq} has no transfer: "
-        "the node left logs out, or the mirror lost a row; import again, from another node",
-        {"batch": number, **entry_details(line), "chain": None, **_where(replay)},
+        "the node left logs out, or the mirror lost a row; read it anew with `import --again`, "
+        "from another node if need be",
+        {"batch": number, **entry_details(line), "chain": None, **replayed_where(replay)},
     )
 
 
-def _where(log: ReplayedBatch | None) -> dict[str, object]:
+def _added(number: int, line: Line) -> Finding:
+    return Finding(
+        kinds.MISSING_ON_CHAIN,
+        f"an entry stands among those of batch {number} that was not sealed with it: it was "
+        "written past the ledger; owe nothing for it, and compare with an export or a backup",
+        {"batch": number, **entry_details(line), "chain": None, "block": None, "tx": None},
+    )
+
+
+def _lost(number: int, seq: int, replay: ReplayedBatch | None) -> Finding:
+    return Finding(
+        kinds.MISSING_IN_LEDGER,
+        f"entry {seq} of batch {number} was sealed and replayed, and is neither in the books nor "
+        "in the mirror: rows were deleted in both; restore the books from an export or a backup, "
+        "and read the mirror anew with `import --again`",
+        {"batch": number, "seq": seq, "ledger": None, "chain": None, **replayed_where(replay)},
+    )
+
+
+def replayed_where(log: ReplayedBatch | None) -> dict[str, object]:
     """Return block and transaction of a BatchReplayed log."""
     if log is None:
         return {"block": None, "tx": None}
@@ -175,7 +247,8 @@ def _duplicated(number: int, line: Line, again: MirroredTransfer) -> Finding:
     return Finding(
         kinds.DUPLICATED,
         f"entry {line.seq} has a further transfer: the contract replays nothing twice, "
-        "so the mirror holds rows of an orphaned block or invented ones; import again",
+        "so the mirror holds rows of an orphaned block or invented ones; read it anew with "
+        "`import --again`",
         {"batch": number, **entry_details(line), **transfer_details(again)},
     )
 
@@ -186,8 +259,9 @@ def missing_in_ledger(mirrored: MirroredTransfer) -> Finding:
         return _bridged(mirrored, mirrored.bridge)
     return Finding(
         kinds.MISSING_IN_LEDGER,
-        "a transfer of the contract is no entry of the ledger: entries were deleted, another copy "
-        "of the ledger replayed, or the mirror was altered; compare with an export or a backup",
+        "a transfer of the contract is no entry of the ledger: the entry was deleted, another copy "
+        "of the ledger replayed, or the mirror was altered (`import --again` reads it anew); "
+        "compare with an export or a backup, and restore what is missing from it",
         {"seq": mirrored.seq, "ledger": None, **transfer_details(mirrored)},
     )
 
@@ -204,103 +278,13 @@ def _bridged(mirrored: MirroredTransfer, bridge: bytes) -> Finding:
     )
 
 
-def match_own_digest(
-    header: Header, digest: bytes, recomputed: bytes, replay: ReplayedBatch | None = None
-) -> list[Finding]:
-    """Return the finding for a stored header that is not what its own digest says, if it is one.
-
-    `replay`: what the chain says of it, where it was replayed.
-    """
-    if recomputed == digest:
-        return []
-    return [
-        _header_differs(
-            header.number,
-            "own",
-            "the stored digest is not its header's: the header was altered in the database; "
-            "restore it from a backup, or compare it with an export",
-            {
-                "ledger": to_hex(recomputed),
-                "stored": to_hex(digest),
-                "chain": None if replay is None else to_hex(replay.digest),
-                **_where(replay),
-            },
-        )
-    ]
-
-
-def match_headers(
-    header: Header, digest: bytes, recomputed: bytes, replayed: Sequence[ReplayedBatch]
-) -> list[Finding]:
-    """Return how a stored header differs from itself and from the chain's BatchReplayed logs.
-
-    `recomputed` is the digest that the header's own fields give.
-    """
-    number = header.number
-    found = match_own_digest(header, digest, recomputed, replayed[0] if replayed else None)
-    if not replayed:
-        found.append(
-            _header_differs(
-                number,
-                "missing",
-                "a later batch was replayed, but this one has no BatchReplayed log: "
-                "the node left logs out, or the mirror lost a row; import again",
-                {"ledger": to_hex(digest), "chain": None, **_where(None)},
-            )
-        )
-    for i, log in enumerate(replayed):
-        ours = (digest, header.entries_root, header.first_seq, header.count)
-        theirs = (log.digest, log.entries_root, log.first_seq, log.count)
-        if ours == theirs and i == 0:
-            continue
-        same = ours == theirs
-        what = "it was replayed twice" if same else "its BatchReplayed log says otherwise"
-        found.append(
-            _header_differs(
-                number,
-                "again" if i else "log",
-                f"{what}: the header or the mirror was altered, or another copy of the ledger "
-                "replayed; verify an export against the contract, and import again",
-                {
-                    "ledger": to_hex(digest),
-                    "chain": to_hex(log.digest),
-                    "ledger_root": to_hex(header.entries_root),
-                    "chain_root": to_hex(log.entries_root),
-                    **_where(log),
-                },
-            )
-        )
-    return found
-
-
-def contract_digest_differs(number: int, digest: bytes, on_chain: bytes, block: int) -> Finding:
-    """Return the finding for a header that the contract holds another digest of."""
-    return _header_differs(
-        number,
-        "contract",
-        "the contract holds another digest: the header was altered in the database, "
-        "or another copy of the ledger replayed there; verify an export against the contract",
-        {"ledger": to_hex(digest), "chain": to_hex(on_chain), "block": block, "tx": None},
-    )
-
-
-def unknown_header(log: ReplayedBatch) -> Finding:
-    """Return the finding for a replayed batch that the ledger does not hold."""
-    return _header_differs(
-        log.number,
-        "unknown",
-        "it was replayed, but the ledger does not hold it: the ledger was restored from an older "
-        "backup, or another copy of it replayed; find the newest copy of the ledger",
-        {"ledger": None, "chain": to_hex(log.digest), **_where(log)},
-    )
-
-
 def account_drift(address: bytes, *, stored: int, by_entries: int) -> Finding:
     """Return the finding for an account whose stored balance is not what its entries left."""
     return Finding(
         kinds.ACCOUNT_DRIFT,
-        "the account's stored balance is not what its last entry left: it was changed in the "
-        "database without an entry; the entries are right, the balance is not",
+        "the account's stored balance is not what its last entry left: either the balance was "
+        "changed in the database without an entry, or the account's last entry was deleted; hold "
+        "the entries against an export or a backup before anything is set right",
         {
             "address": to_checksum(address),
             "stored": str(stored),
@@ -328,12 +312,4 @@ def orphaned_replay(orphans: OrphanedReplay) -> Finding:
             "block_hash": to_hex(orphans.block_hash),
             "tx": to_hex(orphans.tx_hash),
         },
-    )
-
-
-def _header_differs(number: int, aspect: str, what: str, details: dict[str, object]) -> Finding:
-    return Finding(
-        kinds.HEADER_DIFFERS,
-        f"batch {number}: {what}",
-        {"batch": number, "aspect": aspect, **details},
     )

@@ -36,9 +36,15 @@ def rule_broken(code: str, entry_id: bytes, block_number: int, log_index: int) -
 def entry_stopped(mirrored: MirroredTransfer, held: int) -> Finding:
     """Return the finding for a transfer that its sender's entries do not cover."""
     sender = to_checksum(mirrored.transfer.from_address)
+    what = f"{sender} sends more than its transfers left it: {_WITHOUT_LOGS}"
+    if not any(mirrored.transfer.from_address):
+        what = (
+            "a mint takes the supply past 2**256 - 1, which no ERC-20 holds: the token burns or "
+            "mints without saying so, or its import began after its first block"
+        )
     return Finding(
         kinds.ENTRY_STOPPED,
-        f"{sender} sends more than its transfers left it: {_WITHOUT_LOGS}. Entries stop before "
+        f"{what}. Entries stop before "
         f"block {mirrored.transfer.block_number}, the mirror goes on; the books cannot follow such "
         "a token",
         {"held": str(held), "ledger": None, **transfer_details(mirrored)},
@@ -62,8 +68,8 @@ def match_import(
             Finding(
                 kinds.MISSING_ON_CHAIN,
                 "an entry was imported from a log that the mirror no longer holds: the mirror lost "
-                "a row, or was made anew from a node that leaves logs out; import again, from "
-                "another node",
+                "a row, or was made anew from a node that leaves logs out; read it anew with "
+                "`import --again`, from another node if need be",
                 {**details, "chain": None},
             )
         ]
@@ -83,7 +89,8 @@ def _altered(kind: str, what: str, details: dict[str, object]) -> Finding:
     return Finding(
         kind,
         f"an imported entry and its log {what}: a row was altered after the import, in the ledger "
-        "or in the mirror; compare both with another node",
+        "or in the mirror; `import --again` reads the log anew, and where it still differs the "
+        "entry was altered: compare with an export or a backup",
         details,
     )
 
@@ -93,18 +100,31 @@ def not_entered(mirrored: MirroredTransfer) -> Finding:
     return Finding(
         kinds.MISSING_IN_LEDGER,
         "a transfer that was final when the books passed its block is no entry: the mirror was "
-        "altered, or the node that was imported from left it out at first; compare with another "
-        "node",
+        "altered, its entry was deleted, or the node that was imported from left it out at first; "
+        "read it anew with `import --again`, from another node, and compare with a backup",
         {"ledger": None, **transfer_details(mirrored)},
     )
 
 
-def stranded(line: Line) -> Finding:
-    """Return the finding for an entry that was never replayed, and never will be."""
+_STRANDED = (
+    "an entry was left behind by the cut-over: the contract was finalized before it was "
+    "replayed, and the chain will never know it; pay its holder on the chain, if it is owed"
+)
+_UNLINKED = (
+    "an entry of a token that lives on the chain is no log's: it was written past the ledger, or "
+    "the row that names its log was deleted; owe nothing for it, and compare with an export or a "
+    "backup"
+)
+
+
+def stranded(line: Line, *, left_behind: bool) -> Finding:
+    """Return the finding for an entry that no replay and no log of the chain explains.
+
+    `left_behind`: it stood in the books when they were cut over.
+    """
     return Finding(
         kinds.MISSING_ON_CHAIN,
-        "an entry was left behind by the cut-over: the contract was finalized before it was "
-        "replayed, and the chain will never know it; pay its holder on the chain, if it is owed",
+        _STRANDED if left_behind else _UNLINKED,
         {
             "entry_id": to_hex(line.entry_id),
             "chain": None,
@@ -132,7 +152,7 @@ def balance_differs(address: bytes, *, expected: int, on_chain: int) -> Finding:
     return Finding(
         kinds.BALANCE_DRIFT,
         f"balanceOf is not what the transfers leave: {_WITHOUT_LOGS}; or the mirror lacks logs: "
-        "import from another node and compare",
+        "read it anew with `import --again`, from another node, and compare",
         {
             "address": to_checksum(address),
             "ledger": str(expected),
@@ -163,7 +183,7 @@ def upgraded(before: bytes | None, now: bytes | None) -> Finding:
         kinds.CODE_DIFFERS,
         "the contract is a proxy (EIP-1967) and runs other code than when the token was taken in: "
         "its owner upgraded it; read what changed, for transfers may mean something else now",
-        {"ledger": shown[0], "chain": shown[1]},
+        {"aspect": "implementation", "ledger": shown[0], "chain": shown[1]},
     )
 
 
@@ -174,6 +194,7 @@ def code_differs(recorded: bytes | None, found: bytes | None) -> Finding:
         "the code of the contract is not what it was when the token was taken in, or it is gone: "
         "is it the right chain and address?",
         {
+            "aspect": "code",
             "ledger": None if recorded is None else to_hex(recorded),
             "chain": None if found is None else to_hex(found),
         },

@@ -20,6 +20,7 @@ from token_ledger.ledger.mirror_schema import chain_transfers, token_imports
 from token_ledger.ledger.tokens import StoredToken
 
 WINDOW_ENTRIES = 20_000
+ENTRY_NO_MAX = (1 << 63) - 1
 _PAGE = 2_000
 _LINK, _MOVED, _ENTRY = token_imports.c, chain_transfers.c, schema.token_ledger.c
 _SENDER, _RECEIVER = schema.accounts.alias("sender"), schema.accounts.alias("receiver")
@@ -177,10 +178,11 @@ def read_not_entered(
 
 def read_left_behind(
     connection: Connection, token: StoredToken, *, after_entry_no: int
-) -> Iterator[Line]:
-    """Yield the entries behind the last replayed one that were not imported."""
+) -> Iterator[tuple[int, Line]]:
+    """Yield the entries behind the last replayed one that were not imported, with their numbers."""
     rows = connection.execution_options(yield_per=_PAGE).execute(
         select(
+            _ENTRY.entry_no,
             _ENTRY.id,
             _ENTRY.amount,
             _SENDER.c.address.label("sender_address"),
@@ -197,7 +199,16 @@ def read_left_behind(
         .order_by(_ENTRY.entry_no)
     )
     for row in rows:
-        yield Line(0, bytes(row.id), row.sender_address, row.receiver_address, row.amount)
+        line = Line(0, bytes(row.id), row.sender_address, row.receiver_address, row.amount)
+        yield row.entry_no, line
+
+
+def first_entry_no(connection: Connection, token: StoredToken) -> int:
+    """Return the number of the first entry that was imported; above all numbers for none."""
+    found = connection.execute(
+        select(func.min(_LINK.entry_no)).where(_LINK.token_no == token.token_no)
+    ).scalar()
+    return ENTRY_NO_MAX if found is None else found
 
 
 def last_entry_no(connection: Connection, token: StoredToken, last_block: int) -> int:
@@ -281,6 +292,7 @@ def read_uncovered(connection: Connection, token: StoredToken) -> list[tuple[byt
 __all__ = [
     "Imported",
     "Window",
+    "first_entry_no",
     "last_entry_no",
     "pending",
     "read_left_behind",

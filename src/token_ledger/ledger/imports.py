@@ -164,13 +164,18 @@ def count_left_behind(connection: Connection, token: StoredToken, replayed_numbe
 
 def read_stopped(
     connection: Connection, token: StoredToken, contract: StoredContract, place: tuple[int, int]
-) -> tuple[MirroredTransfer, int]:
-    """Return the transfer at a block and log, and what its sender has by the entries."""
+) -> tuple[MirroredTransfer, int] | None:
+    """Return the transfer at a block and log, and what its sender has by the entries.
+
+    None where the mirror does not hold it (any more).
+    """
     row = connection.execute(
         select(chain_transfers)
         .where(*_of(contract), _TABLE.block_number == place[0], _TABLE.log_index == place[1])
         .limit(1)
-    ).one()
+    ).first()
+    if row is None:
+        return None
     held = connection.execute(
         select(schema.token_accounts.c.balance)
         .join(schema.accounts, schema.accounts.c.account_no == schema.token_accounts.c.account_no)

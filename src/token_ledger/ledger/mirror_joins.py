@@ -54,6 +54,11 @@ class SealedRun:
     first_seq: int
     count: int
 
+    @property
+    def seqs(self) -> range:
+        """The `seq` numbers that were sealed."""
+        return range(self.first_seq, self.first_seq + self.count)
+
 
 @dataclass(frozen=True, slots=True)
 class AccountBalances:

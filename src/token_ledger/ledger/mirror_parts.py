@@ -48,7 +48,9 @@ def open_run(
         .order_by(entries.entry_no)
         .offset(taken - 1)
         .limit(1)
-    ).scalar_one()
+    ).scalar()
+    if last is None:  # entries were deleted: the comparison tells which
+        last = header.last_entry_no
     supply = connection.execute(
         select(entries.supply_after)
         .where(

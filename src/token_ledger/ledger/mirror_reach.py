@@ -99,8 +99,19 @@ def end_seq(connection: Connection, token: StoredToken, number: int) -> int:
 def read_orphaned(
     connection: Connection, contract: StoredContract, *, first_seq: int
 ) -> Iterator[OrphanedReplay]:
-    """Yield the transactions that replayed entries from `first_seq` on and were taken back."""
-    table = chain_orphans.c
+    """Yield the transactions that replayed entries from `first_seq` on and were taken back.
+
+    Of what was taken back more than once, replayed in between, only the last time: nothing of the
+    times before is missing any more.
+    """
+    orphans = chain_orphans.c
+    latest = func.max(orphans.orphaned_at).over(partition_by=orphans.seq).label("latest")
+    found = (
+        select(chain_orphans, latest)
+        .where(orphans.contract_no == contract.contract_no, orphans.seq >= first_seq)
+        .subquery()
+    )
+    table = found.c
     rows = connection.execute(
         select(
             table.block_number,
@@ -109,7 +120,7 @@ def read_orphaned(
             func.min(table.seq).label("first"),
             func.max(table.seq).label("last"),
         )
-        .where(table.contract_no == contract.contract_no, table.seq >= first_seq)
+        .where(table.orphaned_at == table.latest)
         .group_by(table.block_number, table.block_hash, table.tx_hash)
         .order_by(table.block_number, table.block_hash, func.min(table.seq))
     )
