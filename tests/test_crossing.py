@@ -6,17 +6,25 @@ Method: a real Anvil whose blocks become final one slot later; some with the id 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from eth_account import Account
 from tests import books
 
+from token_ledger.anchor import anchor
+from token_ledger.broadcast import broadcast
 from token_ledger.chain.anvil import Anvil
 from token_ledger.chain.contracts import selector
 from token_ledger.chain.rpc import Rpc, hex_data
-from token_ledger.compose import compose
+from token_ledger.chain.signer import KeySigner
+from token_ledger.chain.state import read_state
+from token_ledger.compose import compose, sign_file, unsigned_file
+from token_ledger.core.outbox import Call
 from token_ledger.errors import (
     CanonicalChainError,
+    ForeignContractError,
     NotReadyError,
     TokenFinalizedError,
     UsageError,
@@ -33,6 +41,7 @@ from token_ledger.sign import sign
 from token_ledger.snapshot import publish, reopen, take
 
 LATER = 4_000_000_000
+PAYER = KeySigner(Account.from_key("0x" + "0d" * 32))
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +233,88 @@ def test_books_closed_by_a_snapshot_name_its_claims(ledger: Ledger) -> None:
     assert "the snapshot's contract on chain 7777" in hint
     assert "import" not in hint
     assert contract.hex() not in hint.lower()
+
+
+def test_nothing_that_closes_the_books_is_rehearsed_on_them(ledger: Ledger, url: str) -> None:
+    """A token with a chain of its own is neither published nor finalized on a test chain."""
+    bring_over(ledger, url)
+    ledger.set_canonical_chain(7777)
+    made = take(ledger, deadline=LATER, sealer=books.operator())
+    for attempt in (
+        lambda: finalize(ledger, url, admin=books.operator()),
+        lambda: publish(ledger, url, made),
+        lambda: compose_publish(ledger, url, made),
+    ):
+        with pytest.raises(CanonicalChainError, match="lives on chain 7777, not on 31337"):
+            attempt()
+    ledger.transfer("alice", "bob", 1, reason="the books are open")
+
+
+def check_told_by_a_snapshot(ledger: Ledger, contract: bytes) -> None:
+    with pytest.raises(TokenFinalizedError, match="by a snapshot") as caught:
+        ledger.transfer("alice", "bob", 1, reason="x")
+    assert contract.hex() not in str(caught.value.hint).lower()
+
+
+def test_a_node_that_was_started_anew_is_not_taken_for_the_old_one(ledger: Ledger) -> None:
+    """Replayed on a test chain that is gone, published on the next of its id: by a snapshot."""
+    with Anvil() as gone:
+        contract = migrate(ledger, gone.url).contract
+    with Anvil(args=("--timestamp", "1700000001")) as anew:
+        publish_it(ledger, anew.url)
+        check_told_by_a_snapshot(ledger, contract)
+    with Anvil(args=("--timestamp", "1700000002")) as third:  # the books closed by what is gone
+        reopen(ledger, third.url)
+        assert contract == migrate(ledger, third.url).contract
+    ledger.transfer("alice", "bob", 1, reason="the books are open")
+
+
+@pytest.mark.parametrize("begun", ["written down", "deployed"])
+def test_a_replay_that_was_begun_is_told_and_forgotten(ledger: Ledger, begun: str) -> None:
+    """Files of a replay, or its empty contract: publish says so, and remembers the snapshot alone.
+
+    The files sent after all fill a contract whose transfers never open: the cut-over is refused.
+    """
+    with Anvil(args=("--chain-id", "7777")) as node, Rpc(node.url) as rpc:
+        for signer in (books.operator(), PAYER):
+            rpc.call("anvil_setBalance", [hex_data(signer.address), hex(10**20)])
+        composed = compose(ledger, node.url)
+
+        def send(*calls: Call) -> None:
+            file = unsigned_file(replace(composed, calls=calls), node.url, payer=PAYER.address)
+            broadcast(sign_file(file, PAYER), node.url)
+
+        left = list(composed.calls)
+        if begun == "deployed":
+            send(left.pop(0))
+        made = take(ledger, deadline=LATER, sealer=books.operator())
+        assert publish(ledger, node.url, made).replay_begun
+        assert not publish(ledger, node.url, made).replay_begun
+        check_told_by_a_snapshot(ledger, composed.contract)
+        send(*left)
+        assert 1 == read_state(rpc, composed.contract).head_number
+        assert not read_state(rpc, composed.contract).finalized
+        for attempt in (
+            lambda: migrate(ledger, node.url),
+            lambda: finalize(ledger, node.url, admin=books.operator()),
+        ):
+            with pytest.raises((NotReadyError, ForeignContractError)):
+                attempt()
+
+
+def test_the_files_of_a_publish_tell_it_too(ledger: Ledger, url: str) -> None:
+    """`compose_publish` says that a replay was begun, given up for it."""
+    compose(ledger, url)
+    made = take(ledger, deadline=LATER, sealer=books.operator())
+    assert compose_publish(ledger, url, made).replay_begun
+
+
+def test_anchored_and_then_replayed_is_replayed(ledger: Ledger, url: str) -> None:
+    """A registry is no way onto the chain: before, beside and after it the token is replayed."""
+    assert 1 == anchor(ledger, url).headers
+    contract = bring_over(ledger, url)
+    assert 0 == anchor(ledger, url).headers
+    assert finalize(ledger, url, admin=books.operator()).finalized
+    with pytest.raises(TokenFinalizedError) as caught:
+        ledger.transfer("alice", "bob", 1, reason="x")
+    assert contract.hex() in str(caught.value.hint).lower()

@@ -1,8 +1,8 @@
 """Compose: the transactions of a migration, written down instead of sent.
 
 For a Safe's owners, for a key that never meets a network, for any broadcaster. Everything is
-checked as `migrate` checks it; nothing is sent, and the books are not changed: they remember the
-token's one chain. What the files become on the chain, the next `migrate` finds there.
+checked as `migrate` checks it; nothing is sent. The books remember the token's one chain, and its
+contract as one that was begun. What the files become on the chain, the next `migrate` finds there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from token_ledger.chain import contracts, creation
 from token_ledger.chain.calls import DEPLOYED, described
 from token_ledger.chain.creation import destination_calldata
-from token_ledger.chain.identity import read_identity
+from token_ledger.chain.deploy import deployment_block
 from token_ledger.chain.parts import estimate, gas_cap, read_open_batch
 from token_ledger.chain.replay import gas_limit
 from token_ledger.chain.rpc import Rpc, decode_quantity, hex_data
@@ -45,6 +45,7 @@ from token_ledger.errors import (
 )
 from token_ledger.finalize import FINALIZE_CALL, FINALIZE_GAS_MAX
 from token_ledger.ledger import Connection, Ledger, batches, mirror
+from token_ledger.node import meet
 from token_ledger.plan import TOKEN_CONSTRUCTOR_GAS
 
 _TIP_WEI = 1_000_000_000
@@ -65,6 +66,7 @@ class Composition:
     chain_id: int
     contract: bytes
     calls: tuple[Call, ...]
+    replay_begun: bool = False  # of a snapshot: see `snapshot_claims.SnapshotResult`
 
 
 def compose(
@@ -84,8 +86,7 @@ def compose(
     CanonicalChainError, ForeignContractError; NotReadyError where there is nothing to do.
     """
     token = ledger.token
-    with Rpc(rpc_url) as rpc:
-        chain = read_identity(rpc)
+    with meet(ledger, rpc_url) as (rpc, chain):
         if not chain.is_test_chain and token.canonical_chain_id not in (None, chain.chain_id):
             raise CanonicalChainError(
                 f"{token.symbol} lives on chain {token.canonical_chain_id}, "
@@ -96,7 +97,7 @@ def compose(
         with ledger.read() as connection:
             known = mirror.contract_of(connection, token, chain.chain_id)
             address = known.address if known else contracts.token_address(token, ledger.operator)
-            state = None
+            state, block = None, rpc.quantity("eth_blockNumber")
             if get_code(rpc, address):
                 check_token_contract(
                     rpc,
@@ -106,6 +107,7 @@ def compose(
                     allow_code=allow_code,
                 )
                 state = read_state(rpc, address)
+                block = deployment_block(rpc, address)
             if finalize:
                 calls = [Call(address, FINALIZE_CALL, FINALIZE_GAS_MAX, "finalize")]
             else:
@@ -116,6 +118,18 @@ def compose(
         )
     if not chain.is_test_chain:  # the files are somebody else's to send from now on
         ledger.set_canonical_chain(chain.chain_id)
+    ledger.run(
+        lambda connection: mirror.record_contract(
+            connection,
+            chain_id=chain.chain_id,
+            address=address,
+            token=token,
+            block_number=block,
+            tx_hash=None,
+            code_hash=None,  # as of a deployment that was begun: `migrate` completes it
+            now=ledger.now(),
+        )
+    )
     return Composition(chain.chain_id, address, tuple(calls))
 
 

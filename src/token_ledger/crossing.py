@@ -53,6 +53,34 @@ def check_no_snapshot(
         )
 
 
+def check_own_chain(ledger: Ledger, chain_id: int) -> None:
+    """Raise CanonicalChainError for another chain than the token's, a test chain included.
+
+    What closes the books is asked of no other: a rehearsal belongs on a copy of the database.
+    """
+    token = ledger.token
+    if token.canonical_chain_id not in (None, chain_id):
+        raise CanonicalChainError(
+            f"{token.symbol} lives on chain {token.canonical_chain_id}, not on {chain_id}",
+            hint=f"ask a node of chain {token.canonical_chain_id}; rehearse on a copy of the books",
+        )
+
+
+def set_aside_replay(ledger: Ledger, rpc: Rpc, chain_id: int) -> bool:
+    """Forget the contract of a replay that a snapshot takes the place of; return whether one was.
+
+    Else closed books would be taken for those of a replay. On a test chain those of all test
+    chains go, which are thrown away. One that is finalized stays.
+    """
+    chains = TEST_CHAIN_IDS if chain_id in TEST_CHAIN_IDS else {chain_id}
+    with ledger.read() as connection:
+        known = mirror.contract_of(connection, ledger.token, chain_id)
+    if known is not None and _is_closed(rpc, known.address):
+        return False
+    ledger.run(lambda c: mirror.forget_contracts_of(c, ledger.token, chains))
+    return known is not None
+
+
 def check_may_reopen(
     ledger: Ledger, rpc: Rpc, chain_id: int, *, payers: Collection[bytes] = ()
 ) -> None:
@@ -63,11 +91,7 @@ def check_may_reopen(
     on its way, which might.
     """
     token = ledger.token
-    if token.canonical_chain_id not in (None, chain_id):
-        raise CanonicalChainError(
-            f"{token.symbol} lives on chain {token.canonical_chain_id}, not on {chain_id}",
-            hint=f"ask a node of chain {token.canonical_chain_id}: the others know nothing of it",
-        )
+    check_own_chain(ledger, chain_id)
     _check_nothing_sent(rpc, {ledger.operator, *payers})  # first: what is mined is seen next
     with ledger.read() as connection:
         known = mirror.contract_of(connection, token, chain_id)

@@ -19,7 +19,12 @@ from token_ledger.chain.signer import Signer
 from token_ledger.chain.state import ContractState, check_token_contract, read_state
 from token_ledger.core.address import to_checksum
 from token_ledger.core.progress import Progress, no_progress
-from token_ledger.crossing import books_closed, check_may_reopen, check_no_snapshot
+from token_ledger.crossing import (
+    books_closed,
+    check_may_reopen,
+    check_no_snapshot,
+    check_own_chain,
+)
 from token_ledger.errors import (
     ForeignContractError,
     NotReadyError,
@@ -82,10 +87,12 @@ def finalize(
     running this again records it. `gas_price_max`: the most to offer for a unit of gas, in wei.
     `take_over`: replace what the admin has on its way unmined.
     Raises NotReadyError for open holds and for whatever is not
-    sealed, replayed, final or clean, SigningKeyError for a key that is not the admin's,
+    sealed, replayed, final or clean, CanonicalChainError for another chain than the token's own (a
+    test chain included), SigningKeyError for a key that is not the admin's,
     RevertedError.
     """
     with meet_again(ledger, rpc_url) as (rpc, chain):
+        check_own_chain(ledger, chain.chain_id)
         contract = _contract(ledger, chain.chain_id)
         check_token_contract(
             rpc, contract.address, ledger.token, known_code_hash=contract.code_hash
@@ -119,8 +126,8 @@ def reopen(ledger: Ledger, rpc_url: str) -> None:
     cancelled first; CanonicalChainError for a node of another chain.
     """
     with meet_again(ledger, rpc_url) as (rpc, chain):
-        _contract(ledger, chain.chain_id)
         check_may_reopen(ledger, rpc, chain.chain_id)
+        _contract(ledger, chain.chain_id)
         ledger.run(lambda connection: cutover.reopen_books(connection, ledger.token))
 
 

@@ -7,6 +7,8 @@ the chain, the verb run again finds there.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from token_ledger.anchor import HEADERS_MAX, headers_calldata, headers_gas, stands_at
 from token_ledger.chain import contracts, vaults
 from token_ledger.chain.contracts import Revert
@@ -33,6 +35,7 @@ from token_ledger.compose import Composition
 from token_ledger.core.address import DEPLOYMENT_PROXY, VAULT_FACTORY, to_checksum
 from token_ledger.core.outbox import Call
 from token_ledger.core.snapshot import Snapshot
+from token_ledger.crossing import set_aside_replay
 from token_ledger.errors import (
     ChainError,
     NotReadyError,
@@ -41,6 +44,7 @@ from token_ledger.errors import (
     UnknownBatchError,
 )
 from token_ledger.ledger import Ledger, batches, cutover
+from token_ledger.node import meet
 from token_ledger.snapshot import OPEN_GAS, check_publishable, check_same
 from token_ledger.snapshot_claims import (
     CLAIM_GAS,
@@ -99,8 +103,7 @@ def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition
     address = created_at(token, init_code)
     data = open_calldata(made.header, made.root, made.deadline, made.signature)
     calls: list[Call] = []
-    with Rpc(rpc_url) as rpc:
-        chain = read_identity(rpc)
+    with meet(ledger, rpc_url) as (rpc, chain):
         check_publishable(ledger, rpc, chain, made)
         if get_code(rpc, address):
             check_code(rpc, address, name=SNAPSHOT_TOKEN)
@@ -113,8 +116,9 @@ def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition
         calls.append(Call(address, data, OPEN_GAS, f"open claims of batch {made.header.number}"))
     if not chain.is_test_chain:  # before it is written down: it cannot be opened on two chains
         ledger.set_canonical_chain(chain.chain_id)
+    begun = set_aside_replay(ledger, rpc, chain.chain_id)
     ledger.run(lambda c: cutover.close_books(c, token, now=ledger.now()))
-    return _composition(chain.chain_id, address, calls)
+    return replace(_composition(chain.chain_id, address, calls), replay_begun=begun)
 
 
 def compose_snapshot_claim(rpc_url: str, contract: bytes, document: object) -> Composition:

@@ -30,7 +30,7 @@ from token_ledger.core.hashing import keccak
 from token_ledger.core.strict import decode, encode, to_hex
 from token_ledger.errors import FileFormatError, ForeignContractError
 from token_ledger.ledger import Ledger, mirror
-from token_ledger.wholefile import write_whole
+from token_ledger.wholefile import check_writable, write_whole
 
 RECORD_FORMAT = "token-ledger-deployment-v1"
 STANDARD_JSON = ".input.json"
@@ -45,6 +45,39 @@ _VERBS = {
     SNAPSHOT_TOKEN: "snapshot publish",
     REGISTRY: "anchor",
 }
+
+
+def check_place(
+    ledger: Ledger, rpc_url: str, path: Path, *, contract: str = contracts.TOKEN_CONTRACT
+) -> None:
+    """Raise where `write_record` could not write later: before anything is sent.
+
+    OSError where no file can be put, FileFormatError for a file that is another contract's.
+    """
+    check_writable(path)
+    if not path.exists():
+        return
+    with Rpc(rpc_url) as rpc:
+        chain_id = rpc.quantity("eth_chainId")
+    _check_same(
+        path,
+        {
+            "format": RECORD_FORMAT,
+            "chainId": chain_id,
+            "address": to_checksum(_address(ledger, chain_id, contract)),
+        },
+        hint="give another --record FILE, or move that one away; nothing was sent",
+    )
+
+
+def _address(ledger: Ledger, chain_id: int, contract: str) -> bytes:
+    """Return where a contract of the token's stands on a chain, or would stand."""
+    if contract == contracts.TOKEN_CONTRACT:
+        with ledger.read() as connection:
+            known = mirror.contract_of(connection, ledger.token, chain_id)
+        if known is not None:
+            return known.address
+    return created_at(ledger.token, _INIT_CODES[contract](ledger.token, ledger.operator))
 
 
 def deployment_record(
@@ -63,7 +96,7 @@ def deployment_record(
         if contract == contracts.TOKEN_CONTRACT:
             with ledger.read() as connection:
                 known = mirror.contract_of(connection, token, chain.chain_id)
-        address = known.address if known else created_at(token, init_code)
+        address = _address(ledger, chain.chain_id, contract)
         code = get_code(rpc, address)
         if not code:
             raise ForeignContractError(
@@ -112,7 +145,7 @@ def write_record(
     written = []
     record = deployment_record(ledger, rpc_url, contract=contract)
     if path.exists():
-        _check_same(path, record)
+        _check_same(path, record, hint="move it away, then run it again: what was sent stands")
     else:
         write_whole(path, encode(record))
         written.append(path)
@@ -124,7 +157,7 @@ def write_record(
     return written
 
 
-def _check_same(path: Path, record: dict[str, Any]) -> None:
+def _check_same(path: Path, record: dict[str, Any], *, hint: str) -> None:
     """Raise FileFormatError for a file that is not the record of this contract."""
     with path.open("rb") as file:
         there = file.read(_RECORD_BYTES_MAX)
@@ -133,11 +166,11 @@ def _check_same(path: Path, record: dict[str, Any]) -> None:
     except FileFormatError:
         found = {}
     for name in ("format", "chainId", "address", "codeHash"):
-        if found.get(name) != record[name]:
+        if name in record and found.get(name) != record[name]:
             raise FileFormatError(
                 f"{path} is there, and is not the record of {record['address']} on chain "
                 f"{record['chainId']}: its {name} is {str(found.get(name))[:80]}",
-                hint="give another --record FILE, or move that one away; what was sent stands",
+                hint=hint,
             )
 
 

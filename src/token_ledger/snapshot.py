@@ -37,9 +37,13 @@ from token_ledger.core.snapshot import (
     make_snapshot,
 )
 from token_ledger.core.strict import address_text, encode
-from token_ledger.crossing import books_closed, check_may_reopen
+from token_ledger.crossing import (
+    books_closed,
+    check_may_reopen,
+    check_own_chain,
+    set_aside_replay,
+)
 from token_ledger.errors import (
-    CanonicalChainError,
     ForeignContractError,
     NotReadyError,
     RevertedError,
@@ -48,6 +52,7 @@ from token_ledger.errors import (
     UsageError,
 )
 from token_ledger.ledger import Ledger, batches, cutover, mirror_joins
+from token_ledger.node import meet
 from token_ledger.snapshot_claims import SnapshotResult, claim, result_of, sweep
 
 SNAPSHOT_NAME, PROOFS_DIR = "snapshot.json", "proofs"
@@ -122,10 +127,9 @@ def publish(
     token = ledger.token
     init_code = snapshot_init_code(token, ledger.operator)
     address = created_at(token, init_code)
-    with Rpc(rpc_url) as rpc:
-        chain = read_identity(rpc)
+    with meet(ledger, rpc_url) as (rpc, chain):
         if _is_open(ledger, rpc, address):
-            _follow(ledger, chain)
+            _follow(ledger, rpc, chain)
             check_same(rpc, address, made)
             return SnapshotResult(address, chain.chain_id, None, 0)
         check_publishable(ledger, rpc, chain, made)
@@ -147,6 +151,7 @@ def publish(
         except RevertedError:
             if not _is_open(ledger, rpc, address):
                 raise
+        begun = set_aside_replay(ledger, rpc, chain.chain_id)
         with books_closed(ledger, sender, address):
             if not _is_open(ledger, rpc, address):  # what was sealed or replayed meanwhile
                 check_publishable(ledger, rpc, chain, made)
@@ -159,7 +164,7 @@ def publish(
                 done=lambda: _is_open(ledger, rpc, address),
             )
         check_same(rpc, address, made)  # another operator may have opened another one
-        return result_of(address, chain.chain_id, receipt, created)
+        return replace(result_of(address, chain.chain_id, receipt, created), replay_begun=begun)
 
 
 def reopen(ledger: Ledger, rpc_url: str, *, gas_signer: GasPayer | None = None) -> None:
@@ -212,8 +217,10 @@ def check_same(rpc: Rpc, address: bytes, made: Snapshot) -> None:
         )
 
 
-def _follow(ledger: Ledger, chain: ChainIdentity) -> None:
+def _follow(ledger: Ledger, rpc: Rpc, chain: ChainIdentity) -> None:
     """Close the books of a token whose claims are open, whoever sent the call."""
+    check_own_chain(ledger, chain.chain_id)
+    set_aside_replay(ledger, rpc, chain.chain_id)
     if not chain.is_test_chain:
         ledger.set_canonical_chain(chain.chain_id)
     ledger.run(
@@ -224,11 +231,7 @@ def _follow(ledger: Ledger, chain: ChainIdentity) -> None:
 def check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snapshot) -> None:
     """Raise NotReadyError or CanonicalChainError where this snapshot cannot be opened there."""
     token = ledger.token
-    if not chain.is_test_chain and token.canonical_chain_id not in (None, chain.chain_id):
-        raise CanonicalChainError(
-            f"{token.symbol} lives on chain {token.canonical_chain_id}, not on {chain.chain_id}",
-            hint="a token has one canonical chain",
-        )
+    check_own_chain(ledger, chain.chain_id)
     with ledger.read() as connection:
         head = batches.head(connection, token)
         cutover.check_closable(

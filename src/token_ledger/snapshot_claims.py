@@ -46,12 +46,17 @@ CLAIM_GAS, SWEEP_GAS = 400_000, 200_000
 
 @dataclass(frozen=True, slots=True)
 class SnapshotResult:
-    """What one step did on the chain. `tx_hash` is None where nothing was left to do."""
+    """What one step did on the chain. `tx_hash` is None where nothing was left to do.
+
+    `replay_begun`: a replay into another contract was prepared there, or its transactions written
+    down, before the snapshot took its place: nobody must send those any more.
+    """
 
     contract: bytes
     chain_id: int
     tx_hash: bytes | None
     gas_used: int
+    replay_begun: bool = False
 
     def to_json(self) -> dict[str, object]:
         """Return the result as one JSON-ready object."""

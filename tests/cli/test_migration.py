@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,30 @@ def test_a_record_that_cannot_be_written_stops_before_anything_is_sent(
             assert ended.error["message"].startswith(f"{path}: ")
     with Rpc(fresh_anvil) as rpc:
         assert 0 == rpc.quantity("eth_blockNumber")
+
+
+@pytest.mark.parametrize("command", ["migrate", "anchor", "snapshot publish"])
+def test_a_record_of_something_else_stops_before_anything_is_sent(
+    book, fresh_anvil: str, command: str
+) -> None:
+    """Another contract's record in the place of ours is told before gas is spent, and kept."""
+    book("seal", "--sign")
+    deadline = ("--deadline", "4000000000") if command == "snapshot publish" else ()
+    words = (*command.split(), *deadline, "--rpc", fresh_anvil, "--record")
+    assert 0 == book("anchor", "--rpc", fresh_anvil, "--record", "theirs.json").status
+    if command == "anchor":
+        document = json.loads(Path("theirs.json").read_text())
+        Path("theirs.json").write_text(json.dumps(document | {"chainId": 1}))
+    there = Path("theirs.json").read_bytes()
+    with Rpc(fresh_anvil) as rpc:
+        before = rpc.quantity("eth_blockNumber")
+        ended = book(*words, "theirs.json", "--json")
+        assert (2, "bad_file") == (ended.status, ended.error["code"])
+        assert "nothing was sent" in ended.error["hint"]
+        assert before == rpc.quantity("eth_blockNumber")
+    assert there == Path("theirs.json").read_bytes()
+    for _ in range(2):
+        assert 0 == book(*words, "ours.json").status
 
 
 SENDING = (

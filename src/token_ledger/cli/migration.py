@@ -24,14 +24,14 @@ from token_ledger.cli.screen import Screen
 from token_ledger.cli.signing import (
     Outgoing,
     max_gas_price_option,
+    record_place,
     take_over_option,
-    write_record_of,
+    write_record_at,
 )
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted, filled
 from token_ledger.core.strict import to_hex
 from token_ledger.errors import UsageError
-from token_ledger.wholefile import check_writable
 
 if TYPE_CHECKING:
     from token_ledger.chain.signer import Signer
@@ -160,8 +160,6 @@ def migrate(
     if wants_plan:
         return _plan(app, rpc_url, gas_prices)
     url = need_rpc(rpc_url)
-    if record is not None:
-        check_writable(record)
     if reopen:
         return _reopen(app, url)
     if wants_finalize:
@@ -213,8 +211,9 @@ def _replay(app: App, url: str, record: Path | None, **words: Any) -> int:
 
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
+        record = record_place(app, ledger, url, record)
         result = run_migrate(ledger, url, gas_signer=payer, progress=progress, **words)
-        record = write_record_of(app, ledger, url, record, chain_id=result.chain_id)
+        write_record_at(ledger, url, record)
     document = {**result.to_json(), "record": None if record is None else str(record)}
     app.answer(
         document,

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 _FILE_BYTES_MAX = 1 << 30
 
+REPLAY_BEGUN = (
+    "a replay was begun before, or written down for others to send: it must not be sent any more"
+)
 max_gas_price_option = click.option(
     "--max-gas-price", metavar="GWEI", help="Never offer more for a unit of gas."
 )
@@ -142,6 +145,7 @@ class Outgoing:
             "transactions": len(made.calls),
             "files": [str(path) for path in paths],
             **cost,
+            **({"replay_begun": True} if made.replay_begun else {}),
         }
         app.answer(
             document,
@@ -152,34 +156,44 @@ class Outgoing:
                     ("transactions", len(made.calls)),
                     ("costs at most", f"{cost['cost_max_ether']} ether" if cost else None),
                     *(("written", path) for path in paths),
+                    ("beware", REPLAY_BEGUN if made.replay_begun else None),
                 ]
             ),
         )
         return GOOD
 
 
-def write_record_of(
-    app: App,
-    ledger: Ledger,
-    url: str,
-    path: Path | None,
-    *,
-    chain_id: int,
-    contract: str = "LedgerToken",
+def record_place(
+    app: App, ledger: Ledger, url: str, path: Path | None, *, contract: str = "LedgerToken"
 ) -> Path | None:
-    """Write a contract's deployment record where it belongs; return where that is.
+    """Return where a contract's deployment record goes: asked, and checked, before it is sent.
 
-    By default beside the database, and for no test chain.
+    By default beside the database, and nowhere for a test chain. Raises where it could not be
+    written there.
     """
-    from token_ledger.record import write_record
+    from token_ledger.chain.rpc import Rpc
+    from token_ledger.record import check_place
 
-    if path is None and chain_id not in TEST_CHAIN_IDS:
+    if path is None:
+        with Rpc(url) as rpc:
+            chain_id = rpc.quantity("eth_chainId")
+        if chain_id in TEST_CHAIN_IDS:
+            return None
         symbol = re.sub(r"[^A-Za-z0-9]", "_", ledger.token.symbol)
         kind = "" if contract == "LedgerToken" else f".{contract}"
         path = beside_database(app.db, f".{symbol}.{chain_id}{kind}.deployment.json")
+    check_place(ledger, url, path, contract=contract)
+    return path
+
+
+def write_record_at(
+    ledger: Ledger, url: str, path: Path | None, *, contract: str = "LedgerToken"
+) -> None:
+    """Write a contract's deployment record to the place that `record_place` found for it."""
+    from token_ledger.record import write_record
+
     if path is not None:
         write_record(ledger, url, path, contract=contract)
-    return path
 
 
 def outgoing_options(

@@ -27,11 +27,16 @@ from token_ledger.cli.keys import (
 )
 from token_ledger.cli.outcome import GOOD
 from token_ledger.cli.progress import ProgressReport
-from token_ledger.cli.signing import Outgoing, outgoing_options, write_record_of
+from token_ledger.cli.signing import (
+    REPLAY_BEGUN,
+    Outgoing,
+    outgoing_options,
+    record_place,
+    write_record_at,
+)
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted
 from token_ledger.core.strict import decode, to_hex
-from token_ledger.wholefile import check_writable
 
 if TYPE_CHECKING:
     from token_ledger.anchor import AnchorResult
@@ -136,18 +141,15 @@ def publish(
     from token_ledger.snapshot import take as run_take
 
     url = need_rpc(rpc_url)
-    if record is not None:
-        check_writable(record)
     sealer = None if signature is not None else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger:
         made = run_take(ledger, deadline=deadline, sealer=sealer, over=True)
         if signature is not None:
             made = replace(made, signature=read_signature(signature))
         if not to_file.wanted:
+            place = record_place(app, ledger, url, record, contract="SnapshotToken")
             done = run_publish(ledger, url, made, gas_signer=open_gas_payer(), **to_file.terms)
-            write_record_of(
-                app, ledger, url, record, chain_id=done.chain_id, contract="SnapshotToken"
-            )
+            write_record_at(ledger, url, place, contract="SnapshotToken")
     if to_file.wanted:
         from token_ledger.outgoing import compose_publish
 
@@ -237,13 +239,14 @@ def sweep(
 def _tell(app: App, done: SnapshotResult, what: str, already: str) -> int:
     said = already if done.tx_hash is None else to_hex(done.tx_hash)
     app.answer(
-        done.to_json(),
+        done.to_json() | ({"replay_begun": True} if done.replay_begun else {}),
         lambda screen: screen.pairs(
             [
                 ("contract", to_checksum(done.contract)),
                 ("chain", done.chain_id),
                 (what, said),
                 ("gas", f"{done.gas_used:,}"),
+                ("beware", REPLAY_BEGUN if done.replay_begun else None),
             ]
         ),
     )
@@ -263,16 +266,15 @@ def anchor(app: App, /, *, rpc_url: str | None, record: Path | None, to_file: Ou
     from token_ledger.anchor import anchor as run_anchor
 
     url = need_rpc(rpc_url)
-    if record is not None:
-        check_writable(record)
     if to_file.wanted:
         from token_ledger.outgoing import compose_anchor
 
         return to_file.write_from(app, url, lambda ledger: compose_anchor(ledger, url))
     payer = open_gas_payer()
     with app.open_ledger() as ledger, ProgressReport() as progress:
+        place = record_place(app, ledger, url, record, contract="HeaderRegistry")
         done = run_anchor(ledger, url, gas_signer=payer, progress=progress, **to_file.terms)
-        write_record_of(app, ledger, url, record, chain_id=done.chain_id, contract="HeaderRegistry")
+        write_record_at(ledger, url, place, contract="HeaderRegistry")
     app.answer(
         done.to_json(),
         lambda screen: screen.pairs(

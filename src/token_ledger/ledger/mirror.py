@@ -8,10 +8,11 @@ mirror with the entries is `mirror_joins`' business.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from token_ledger.core.hashing import keccak
 from token_ledger.core.packing import pack
@@ -90,11 +91,24 @@ def store_genesis(connection: Connection, chain_id: int, header: BlockHeader) ->
 
 def forget_chain(connection: Connection, chain_id: int) -> None:
     """Drop everything that was said by the chain of this id: contracts, logs, blocks."""
-    numbers = select(chain_contracts.c.contract_no).where(chain_contracts.c.chain_id == chain_id)
+    _forget_contracts(connection, chain_contracts.c.chain_id == chain_id)
+    connection.execute(delete(chain_blocks).where(chain_blocks.c.chain_id == chain_id))
+
+
+def forget_contracts_of(
+    connection: Connection, token: StoredToken, chain_ids: Collection[int]
+) -> int:
+    """Drop the contracts of a token on some chains, with what they said; return how many."""
+    contracts = chain_contracts.c
+    ours = and_(contracts.token_no == token.token_no, contracts.chain_id.in_(sorted(chain_ids)))
+    return _forget_contracts(connection, ours)
+
+
+def _forget_contracts(connection: Connection, which: ColumnElement[bool]) -> int:
+    numbers = select(chain_contracts.c.contract_no).where(which)
     for table in (chain_transfers, chain_batches, chain_cursors, chain_orphans):
         connection.execute(delete(table).where(table.c.contract_no.in_(numbers)))
-    connection.execute(delete(chain_contracts).where(chain_contracts.c.chain_id == chain_id))
-    connection.execute(delete(chain_blocks).where(chain_blocks.c.chain_id == chain_id))
+    return connection.execute(delete(chain_contracts).where(which)).rowcount
 
 
 def find_contract(connection: Connection, chain_id: int, address: bytes) -> StoredContract | None:
