@@ -125,12 +125,14 @@ class _Run:
         result = ReconcileResult(contract.address, contract.chain_id, scope=self.scope)
         result.known, result.each = known, self.each
         if self.scope.incremental:
-            point = reconciled.find_point(connection, ledger.token, contract, known)
+            point = reconciled.find_point(
+                connection, ledger.token, contract, known, on_chain=node is not None
+            )
             result.point, result.anew = (None, point) if isinstance(point, str) else (point, None)
         books = Books(ledger, connection, contract, result, self.scope)
         books.compare(self.progress)
         if result.point is not None:
-            result.add(reconciled.carried_over(connection, ledger.token, result.point, known))
+            result.add(reconciled.carried_over(connection, ledger.token, result.point))
         if node is not None:
             result.block, result.block_hash = node.block.number, node.block.hash
             Chain(books, node.rpc, node.chain, node.block, self.allow_code).compare(self.progress)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, insert, select
 
 from token_ledger.core.acknowledgement import Acknowledged, Acknowledgement
+from token_ledger.core.comparison import FINDINGS_MAX
 from token_ledger.core.parse import format_timestamp, parse_text
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import Finding
@@ -21,8 +22,7 @@ from token_ledger.ledger.mirror_schema import (
     reconcile_findings,
     reconcile_runs,
 )
-from token_ledger.ledger.reconciled import read_document
-from token_ledger.ledger.schema import tokens
+from token_ledger.ledger.reconciled import lock_records, read_document
 from token_ledger.ledger.tokens import StoredToken
 
 PREFIX_DIGITS_MIN = 8
@@ -109,11 +109,20 @@ def list_findings(connection: Connection, token: StoredToken, *, limit: int) -> 
 
 
 def _last_whole_run(connection: Connection, token: StoredToken) -> int:
-    """Return the last run that looked everywhere, at the chain too; 0 before the first."""
+    """Return the last run that looked everywhere, at the chain too; 0 before the first.
+
+    One that found more than is kept says nothing of what it did not keep. An incremental one goes
+    on from a run since which nothing was found (`reconciled.find_point`), so that what lies below
+    it was gone then; what that run saw acknowledged, it lists again.
+    """
     runs = reconcile_runs.c
     found = connection.execute(
         select(func.max(runs.run_no)).where(
-            runs.token_no == token.token_no, runs.whole.is_(True), runs.block_number.is_not(None)
+            runs.token_no == token.token_no,
+            runs.whole.is_(True),
+            runs.block_number.is_not(None),
+            runs.open_findings <= FINDINGS_MAX,
+            runs.acknowledged_findings <= FINDINGS_MAX,
         )
     ).scalar()
     return found or 0
@@ -218,11 +227,7 @@ def _add(connection: Connection, token: StoredToken, said: dict[str, Any]) -> No
     for what in ("reason", "acknowledged_by"):
         if not parse_text(said[what], what=what).strip():
             raise UsageError(f"{what} is empty", hint="say why, and who says so")
-    connection.execute(  # the row where two of them meet; no posting waits for it
-        select(tokens.c.token_no)
-        .where(tokens.c.token_no == token.token_no)
-        .with_for_update(key_share=True)
-    )
+    lock_records(connection)
     table = reconcile_acknowledgements
     highest = connection.execute(select(func.max(table.c.acknowledgement_no))).scalar()
     connection.execute(

@@ -7,23 +7,24 @@ acknowledged is `acknowledged`'s. Compares nothing: `token_ledger.reconcile` doe
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, text, update
 
 from token_ledger.core.acknowledgement import Acknowledged
-from token_ledger.core.comparison import Point, ReconcileResult
+from token_ledger.core.comparison import FINDINGS_MAX, Point, ReconcileResult
 from token_ledger.core.findings import TERMS, figures_digest
 from token_ledger.core.types import Finding
 from token_ledger.ledger import mirror, mirror_reach
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_schema import reconcile_findings, reconcile_runs
-from token_ledger.ledger.schema import token_batches, tokens
+from token_ledger.ledger.schema import token_batches
 from token_ledger.ledger.tokens import StoredToken
 
 _PAGE = 500
+_RECORDS_LOCK = 0x7265636F6E63696C  # "reconcil"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,36 +60,69 @@ def _digest(connection: Connection, token: StoredToken, batch_number: int) -> by
 
 
 def find_point(
-    connection: Connection, token: StoredToken, contract: StoredContract, known: Acknowledged
+    connection: Connection,
+    token: StoredToken,
+    contract: StoredContract,
+    known: Acknowledged,
+    *,
+    on_chain: bool,
 ) -> Point | str:
-    """Return where the last run that left nothing open ended, or why one cannot go on from it."""
-    runs = reconcile_runs.c
+    """Return where the last run that left nothing open ended, or why one cannot go on from it.
+
+    `on_chain`: whether a node is asked; what only a node shows was then asked of one there too.
+    """
     row = connection.execute(
-        select(reconcile_runs)
-        .where(
-            runs.token_no == token.token_no,
-            runs.chain_id == contract.chain_id,
-            runs.contract == contract.address,
-            runs.whole.is_(True),
-            runs.open_findings == 0,
-        )
-        .order_by(runs.run_no.desc())
+        _runs_of(token, contract, on_chain=on_chain)
+        .where(reconcile_runs.c.whole.is_(True), reconcile_runs.c.open_findings == 0)
+        .order_by(reconcile_runs.c.run_no.desc())
         .limit(1)
     ).first()
     if row is None:
-        return "no run has left nothing open yet"
-    if obstacle := _acknowledged_since(row, known) or _moved_since(
-        connection, token, contract, row
+        asked = " and asked a node" if on_chain else ""
+        return f"no run has left nothing open yet{asked}"
+    if obstacle := (
+        _found_since(connection, token, contract, row)
+        or _acknowledged_since(row, known)
+        or _moved_since(connection, token, contract, row)
     ):
         return obstacle
     return Point(row.run_no, row.created_at, row.batch_number, row.next_block)
 
 
+def _runs_of(
+    token: StoredToken, contract: StoredContract, *, on_chain: bool = False
+) -> Select[Any]:
+    runs = reconcile_runs.c
+    query = select(reconcile_runs).where(
+        runs.token_no == token.token_no,
+        runs.chain_id == contract.chain_id,
+        runs.contract == contract.address,
+    )
+    return query.where(runs.block_number.is_not(None)) if on_chain else query
+
+
+def _found_since(
+    connection: Connection, token: StoredToken, contract: StoredContract, point: Row[Any]
+) -> str | None:
+    """Return which later run found something, be it of a part: it may lie below the point."""
+    runs = reconcile_runs.c
+    of_a_part = and_(runs.whole.is_(False), runs.acknowledged_findings > 0)
+    found = connection.execute(
+        _runs_of(token, contract)
+        .where(runs.run_no > point.run_no, or_(runs.open_findings > 0, of_a_part))
+        .order_by(runs.run_no.desc())
+        .limit(1)
+    ).first()
+    return None if found is None else f"run {found.run_no} found something since the last clean run"
+
+
 def _acknowledged_since(run: Row[Any], known: Acknowledged) -> str | None:
     if run.acknowledgement_no != known.last_no:
         return "something was acknowledged or withdrawn since the last clean run"
+    if run.acknowledged_findings > FINDINGS_MAX:
+        return f"more than {FINDINGS_MAX} findings were acknowledged: not all of them are kept"
     ends = [word.until for word in known.by_id.values() if word.until is not None]
-    if run.acknowledged_findings and min(ends, default=0) <= known.now:
+    if run.acknowledged_findings and any(run.created_at < end <= known.now for end in ends):
         return "the time of an acknowledgement is over"
     return None
 
@@ -108,38 +142,40 @@ def _moved_since(
     return None
 
 
-def carried_over(
-    connection: Connection, token: StoredToken, point: Point, known: Acknowledged
-) -> list[Finding]:
-    """Return what the run of a point saw acknowledged below it, and an incremental one will not."""
+def carried_over(connection: Connection, token: StoredToken, point: Point) -> Iterator[Finding]:
+    """Yield what the run of a point saw acknowledged below it, and an incremental one will not.
+
+    All of it: what is covered no more, because its time ended just now, is open again.
+    """
     table = reconcile_findings.c
     rows = connection.execute(
-        select(table.finding_id, table.kind, table.document)
+        select(table.kind, table.document)
         .where(table.token_no == token.token_no, table.run_no == point.run_no)
         .order_by(table.first_seen_at, table.finding_id)
     )
-    found = []
     for row in rows:
-        finding = read_document(row.kind, row.document)
         terms = TERMS.get(row.kind)
-        if terms and not terms.every_run and known.covers(row.finding_id, finding):
-            found.append(finding)
-    return found
+        if terms and not terms.every_run:
+            yield read_document(row.kind, row.document)
 
 
 # --- what a run leaves behind
+
+
+def lock_records(connection: Connection) -> None:
+    """Let one run or acknowledgement at a time be written: their numbers are of all tokens.
+
+    SQLite has one writer; on PostgreSQL it is a transaction-level advisory lock.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _RECORDS_LOCK})
 
 
 def record_run(
     connection: Connection, token: StoredToken, result: ReconcileResult, far: Compared, *, now: int
 ) -> None:
     """Store a run and what it found; fills in `run_no` and `first_seen` of the result."""
-    # The token's row is where two runs meet; no posting waits for it.
-    connection.execute(
-        select(tokens.c.token_no)
-        .where(tokens.c.token_no == token.token_no)
-        .with_for_update(key_share=True)
-    )
+    lock_records(connection)
     highest = connection.execute(select(func.max(reconcile_runs.c.run_no))).scalar()
     run_no = (highest or 0) + 1
     connection.execute(
