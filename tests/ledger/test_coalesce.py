@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 from token_ledger.core.types import Record, Texts
 from token_ledger.errors import (
@@ -19,16 +22,30 @@ from token_ledger.errors import (
     UnknownAccountError,
     UsageError,
 )
-from token_ledger.ledger import Ledger, coalesce
+from token_ledger.ledger import Ledger, coalesce, posting
+from token_ledger.ledger.coalesce import CoalescedLedger
 
 
 def _record(sender: str, receiver: str, value: int, key: str | None = None) -> Record:
     return Record(sender, receiver, value, Texts(reason="play"), key)
 
 
-def test_each_gets_its_own_answer(ledger: Ledger) -> None:
+@contextmanager
+def held_up(ledger: Ledger, fast: CoalescedLedger) -> Iterator[None]:
+    """Keep the writer at an earlier commit while the block runs, so that all of it is the next."""
+    with ledger.write() as connection:
+        words = (connection, ledger.context, ledger.token)
+        posting.post(*words, [_record("alice", "bob", 1, "in the way")])
+        plug = fast.submit(_record("alice", "bob", 1, "held up"))
+        while fast._coalescer._tasks:
+            time.sleep(0.001)
+        yield
+    plug.result(timeout=60)
+
+
+def test_one_commit_answers_each_its_own(ledger: Ledger) -> None:
     """In one commit the good are posted, each bad one gets its error, and a key counts once."""
-    with ledger.coalesced() as fast:
+    with ledger.coalesced() as fast, held_up(ledger, fast):
         answers = [
             fast.submit(record)
             for record in (
@@ -39,22 +56,39 @@ def test_each_gets_its_own_answer(ledger: Ledger) -> None:
                 _record("alice", "bob", 1, "a"),
                 _record("alice", "bob", 2, "a"),
                 _record("alice", "bob", 0),
-                _record("bob", "system", 1, "b"),
+                _record("bob", "system", 3, "b"),
+                _record("alice", "bob", 2, "c"),
             )
         ]
+        commits = count_commits(ledger)
     errors = [answer.exception() for answer in answers]
     codes = [error.code if isinstance(error, TokenLedgerError) else None for error in errors]
     expected = [None, "insufficient_balance", "unknown_account", "self_transfer", None]
-    assert [*expected, "key_conflict", "amount_out_of_range", None] == codes
-    assert answers[0].result().id == answers[4].result().id
-    assert [False, True] == [answers[0].result().repeated, answers[4].result().repeated]
-    assert 50 * 10**18 == ledger.get_balance("bob")
+    assert [*expected, "key_conflict", "amount_out_of_range", None, None] == codes
+    posted = [answers[i].result() for i in (0, 4, 7, 8)]
+    assert [("a", False), ("a", True), ("b", False), ("c", False)] == [
+        (one.idempotency_key, one.repeated) for one in posted
+    ]
+    assert [1, 1, 3, 2] == [one.value for one in posted]
+    assert posted[0].id == posted[1].id
+    assert 50 * 10**18 + 2 + 1 - 3 + 2 == ledger.get_balance("bob")
+    assert 3 == len(commits)  # what was in the way, what was held up, and all of these
 
 
-def test_sixty_four_callers_share_commits(ledger: Ledger) -> None:
-    """Postings of 64 threads all arrive, in far fewer commits, in the order of the balances."""
-    commits: list[int] = []
-    event.listen(ledger.engine, "commit", lambda _connection: commits.append(1))
+def count_commits(ledger: Ledger) -> list[bool]:
+    """Return a list that grows with each commit of a transaction that may write."""
+    commits: list[bool] = []
+
+    def note(connection: Connection) -> None:
+        if connection.get_execution_options().get("token_ledger_write"):
+            commits.append(True)
+
+    event.listen(ledger.engine, "commit", note)
+    return commits
+
+
+def test_sixty_four_callers_share_a_commit(ledger: Ledger) -> None:
+    """Postings of 64 threads that come at once are one commit, in the order of the balances."""
     with ledger.coalesced() as fast, ThreadPoolExecutor(64) as pool:
 
         def play(number: int) -> int:
@@ -62,10 +96,15 @@ def test_sixty_four_callers_share_commits(ledger: Ledger) -> None:
             posted = fast.transfer("alice", "bob", "0.01", reason="play", idempotency_key=key)
             return posted.balance_after_to or 0
 
-        balances = list(pool.map(play, range(640)))
-    assert 640 == len(set(balances))
-    assert 50 * 10**18 + 640 * 10**16 == ledger.get_balance("bob") == max(balances)
-    assert len(commits) < 320
+        with held_up(ledger, fast):
+            commits = count_commits(ledger)
+            calls = [pool.submit(play, number) for number in range(64)]
+            while len(fast._coalescer._tasks) < 64 and not any(call.done() for call in calls):
+                time.sleep(0.001)
+        balances = [call.result(timeout=60) for call in calls]
+    assert 3 == len(commits)
+    assert 64 == len(set(balances))
+    assert 50 * 10**18 + 2 + 64 * 10**16 == ledger.get_balance("bob") == max(balances)
 
 
 def test_double_spends_do_not_pass(ledger: Ledger) -> None:

@@ -109,7 +109,11 @@ def test_draws_count_against_the_maximum_supply(purse: Ledger) -> None:
     with pytest.raises(SupplyExceededError):
         purse.transfer("alice", "bob", 91, reason="buy")
     assert before == image(purse)
-    purse.transfer("alice", "bob", 90, reason="buy")
+    much, enough = (purse.record("alice", "bob", n, reason="buy") for n in (91, 90))
+    refused, paid = purse.post_many([much, enough], atomic=False)
+    assert isinstance(refused, SupplyExceededError)
+    assert isinstance(paid, posting.Posted)
+    assert (-20, 20, 20) == shown(purse)
     assert (1000, 20) == (purse.get_total_supply(), purse.get_supply().credit)
 
 

@@ -269,6 +269,17 @@ def test_caps_for_ever_and_for_all(timed: Ledger, clock: Clock) -> None:
         timed.award("b", "signup", "0.2")
 
 
+def test_caps_are_met_to_the_unit(timed: Ledger) -> None:
+    """Exactly what a cap allows is awarded, and not one base unit more."""
+    timed.set_rule("play", 1, amount_max=25, total_max=40)
+    assert 25 == timed.award("a", "play", 25).balance_after_to
+    with pytest.raises(EarningCapError, match="0 T are left"):
+        timed.award("a", "play")
+    assert 15 == timed.award("b", "play", 15).balance_after_to
+    with pytest.raises(EarningCapError, match="all accounts may earn 40 T"):
+        timed.award("b", "play")
+
+
 def test_a_reversal_gives_no_cap_back(timed: Ledger) -> None:
     """What was taken back counts as awarded: nobody earns again by undoing."""
     timed.set_rule("publish", 1, count_max=1)
