@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from token_ledger.again import drop_strays, read_again
 from token_ledger.chain.crew import Crew
 from token_ledger.chain.endpoints import Nodes
 from token_ledger.chain.finality import CONFIRMATIONS
@@ -30,6 +31,7 @@ from token_ledger.enter import EnterResult, enter
 from token_ledger.errors import ChainError, DisagreementError, ForkedError, RpcError, UsageError
 from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks, mirror_locks
 from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.mirror_again import Mended
 from token_ledger.ledger.mirror_forks import TakenBack
 
 WINDOW = 128
@@ -60,6 +62,7 @@ class Tally:
     skipped: int = 0
     unindexed: int = 0
     entered: EnterResult | None = None
+    mended: Mended | None = None
     first: int | None = None
     next_block: int = 0
 
@@ -71,6 +74,7 @@ class Importer:
     `orphaned` counts transfers that were taken back, of all contracts of the chain. `stopped`
     says whether the caller wants an end: asked between ranges, and while a node keeps us waiting.
     `confirmations`: the depth that is final on a chain without finality; by default the window.
+    `again`: read once more what the mirror holds already, before what follows.
     """
 
     ledger: Ledger
@@ -84,6 +88,7 @@ class Importer:
     verify: bool = False
     trusted: BlockHeader | None = None
     stopped: Callable[[], bool] = lambda: False
+    again: bool = False
     orphaned: int = 0
     tallies: dict[int, Tally] = field(init=False)
     _reader: LogReader = field(init=False)
@@ -108,8 +113,13 @@ class Importer:
         told: ChainError = RpcError("nothing was tried")
         for round_ in range(_ROUNDS_MAX):
             try:
+                if self.again:
+                    drop_strays(self)
                 if fork := self.find_fork():
                     self.orphaned += self._take_back(fork).transfers
+                if self.again:
+                    read_again(self, from_block)
+                    self.again = False
                 self._catch_up(from_block)
                 self._enter()
             except (ForkedError, UnknownBlockError) as error:
@@ -133,20 +143,23 @@ class Importer:
         """Store what follows the cursors, range by range, up to the nodes' present head."""
         starts = [(self._start(contract, from_block), contract) for contract in self.contracts]
         first, head = min(start for start, _ in starts), self.nodes.head()
-        if self.trusted and not any(tally.next_block for tally in self.tallies.values()):
-            self._prove(self.trusted, first, head)
+        if not any(tally.next_block or tally.mended for tally in self.tallies.values()):
+            self.prove(first, head)
         for start, contract in starts:
             tally = self.tallies[contract.contract_no]
             tally.first = start if tally.first is None else min(tally.first, start)
             tally.next_block = start
-        with closing(self._read_ahead(starts, head)) as ranges:
+        with closing(self.read_ahead(starts, head, head=head)) as ranges:
             for contracts, found in ranges:
                 self._store(contracts, found)
                 done = found[0].to_block + 1
                 self.progress("import", done - first, head + 1 - first)
 
-    def _prove(self, trusted: BlockHeader, first: int, head: int) -> None:
-        """Prove the blocks up to the trusted one, before anything of them is stored."""
+    def prove(self, first: int, head: int) -> None:
+        """Prove the blocks up to the trusted one, if one is, before anything of them is stored."""
+        trusted = self.trusted
+        if trusted is None:
+            return
         if not first <= trusted.number <= head:
             raise UsageError(
                 f"the trusted block {trusted.number} is imported already, or not reached: "
@@ -163,11 +176,14 @@ class Importer:
             progress=self.progress,
         )
 
-    def _read_ahead(
-        self, starts: Sequence[tuple[int, StoredContract]], head: int
+    def read_ahead(
+        self, starts: Sequence[tuple[int, StoredContract]], last: int, *, head: int
     ) -> Generator[tuple[Sequence[StoredContract], list[ChainRange]], None, None]:
-        """Yield range after range, in order; the next ones are fetched while one is stored."""
-        spans = self._spans(starts, head)
+        """Yield range after range up to block `last`, in order; some are fetched ahead.
+
+        `head`: up to where the chain goes, of which the end may still change.
+        """
+        spans = self._spans(starts, last, head)
         pending: deque[tuple[Span, Future[list[ChainRange]]]] = deque()
         with Crew(self.concurrency) as crew:
 
@@ -187,14 +203,16 @@ class Importer:
                     pending.appendleft(begin((found[0].to_block + 1, high, contracts)))
                 yield contracts, found
 
-    def _spans(self, starts: Sequence[tuple[int, StoredContract]], head: int) -> Iterator[Span]:
+    def _spans(
+        self, starts: Sequence[tuple[int, StoredContract]], last: int, head: int
+    ) -> Iterator[Span]:
         """Plan which blocks are read next, of which contracts; each is planned when it is due."""
         lows = sorted({start for start, _ in starts})
-        for low, following in itertools.pairwise([*lows, head + 1]):
+        for low, following in itertools.pairwise([*lows, last + 1]):
             contracts = [contract for start, contract in starts if start <= low]
-            at, last = low, min(following - 1, head)
-            while at <= last:
-                high = self._reader.plan(at, last, head=head)
+            at, end = low, min(following - 1, last)
+            while at <= end:
+                high = self._reader.plan(at, end, head=head)
                 yield at, high, contracts
                 at = high + 1
 

@@ -29,6 +29,7 @@ from token_ledger.enter import EnterResult
 from token_ledger.errors import ForeignContractError, UsageError
 from token_ledger.ledger import Ledger, StoredToken, batches, mirror
 from token_ledger.ledger.mirror import StoredContract
+from token_ledger.ledger.mirror_again import Mended
 from token_ledger.node import meet_nodes
 
 CONCURRENCY_MAX = 64
@@ -41,7 +42,8 @@ class IngestResult:
     `skipped` counts Transfer logs that are no ERC-20 transfers, `unindexed` those of them that say
     their sides elsewhere than ERC-20 does, `orphaned` the transfers, of all contracts of the chain,
     that reorganisations took back. Nothing new: to_block < from_block. `entered`: what became
-    entries, where the token lives on the chain.
+    entries, where the token lives on the chain. `mended`: what differed of that which the mirror
+    held before, where it was read again.
     """
 
     contract: bytes
@@ -54,6 +56,7 @@ class IngestResult:
     orphaned: int = 0
     unindexed: int = 0
     entered: EnterResult | None = None
+    mended: Mended | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the result as one JSON-ready object."""
@@ -68,6 +71,7 @@ class IngestResult:
             "from_block": self.from_block,
             "to_block": self.to_block,
             "entered": None if self.entered is None else self.entered.to_json(),
+            "mended": None if self.mended is None else self.mended.to_json(),
         }
 
 
@@ -78,8 +82,10 @@ class How(TypedDict, total=False):
     say the same. `concurrency`: how many questions are asked at once. `verify`: take nothing but
     what receipts prove, up to the header; `trust_block`: the hash of a block that must stand on the
     chain where it says. `confirmations`: how deep a block is final on a chain that knows no
-    `finalized` one; by default 128 or the window, whichever is more. `stopped`: asked now and then
-    whether to end early, which leaves whole ranges. `progress`: told how far it is.
+    `finalized` one; by default 128 or the window, whichever is more. `again`: read anew what the
+    mirror holds already, from `from_block` or the beginning on, and mend what differs. `stopped`:
+    asked now and then whether to end early, which leaves whole ranges. `progress`: told how far
+    it is.
     """
 
     window: int
@@ -88,6 +94,7 @@ class How(TypedDict, total=False):
     verify: bool
     trust_block: bytes | None
     confirmations: int | None
+    again: bool
     stopped: Callable[[], bool]
     progress: Progress
 
@@ -171,6 +178,7 @@ def importing(
             if trust_block is None
             else nodes.run(lambda rpc: find_trusted(rpc, trust_block)),
             stopped=how.get("stopped", lambda: False),
+            again=how.get("again", False),
         )
 
 
@@ -191,6 +199,7 @@ def results_of(importer: Importer) -> list[IngestResult]:
                 orphaned=importer.orphaned,
                 unindexed=tally.unindexed,
                 entered=tally.entered,
+                mended=tally.mended,
             )
         )
     return results

@@ -48,7 +48,14 @@ FINDINGS_SHOWN_MAX = 20
 @click.option(
     "--all", "every", is_flag=True, help="All contracts that the ledger knows on the chain."
 )
-@click.option("--from-block", type=int, metavar="N", help="Where a first import begins.")
+@click.option(
+    "--from-block", type=int, metavar="N", help="Where a first import begins, or --again does."
+)
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Read anew what the mirror holds already, and mend what differs from the chain.",
+)
 @click.option(
     "--window",
     type=click.IntRange(min=1),
@@ -95,6 +102,7 @@ def ingest(
     contracts: tuple[bytes, ...],
     every: bool,
     from_block: int | None,
+    again: bool,
     window: int | None,
     confirmations: int | None,
     quorum: int,
@@ -112,6 +120,9 @@ def ingest(
 
     A reorganisation is followed: transfers of blocks that the chain no longer has are taken back
     and kept as orphans. One deeper than the window stops the import and changes nothing.
+
+    With --again rows that the mirror lost, or that were altered, are mended first; entries that
+    were made of them stay as they are, and none is made twice.
 
     With --follow it ends at SIGINT or SIGTERM, after the range it is storing, and exits
     with 0, or with 1 where that has findings.
@@ -133,6 +144,7 @@ def ingest(
         "concurrency": CONCURRENCY if concurrency is None else concurrency,
         "verify": verify == "receipts",
         "trust_block": trust_block,
+        "again": again,
     }
     with app.open_ledger() as ledger, ProgressReport() as progress:
         how["progress"] = progress
@@ -221,6 +233,7 @@ def _show(screen: Screen, results: list[IngestResult]) -> None:
                 ("replays", result.batches),
                 ("skipped", _skipped(result.skipped, result.unindexed)),
                 ("orphaned", result.orphaned or None),
+                ("mended", _mended(result)),
                 *_entered(result.entered),
             ]
         )
@@ -240,6 +253,17 @@ def _skipped(skipped: int, unindexed: int) -> str | None:
         return None
     odd = f", {unindexed} not indexed: balances cannot be followed" if unindexed else ""
     return f"{counted(skipped, 'log')} of other standards{odd}"
+
+
+def _mended(result: IngestResult) -> str | None:
+    """Return what was set right of what the mirror held; None where nothing was read again."""
+    mended = result.mended
+    if mended is None:
+        return None
+    if not (mended.dropped or mended.added or mended.headers):
+        return "nothing: the mirror is what the chain says"
+    headers = f", {counted(mended.headers, 'header')}" if mended.headers else ""
+    return f"{mended.dropped} rows dropped, {mended.added} added{headers}"
 
 
 def _entered(entered: EnterResult | None) -> list[tuple[str, object]]:

@@ -8,7 +8,7 @@ mirror with the entries is `mirror_joins`' business.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ def genesis_hash(connection: Connection, chain_id: int) -> bytes | None:
 def store_genesis(connection: Connection, chain_id: int, header: BlockHeader) -> None:
     """Remember block 0 of a chain: what tells it from another one with the same id."""
     assert header.number == 0
-    _store_blocks(connection, chain_id, [header])
+    store_headers(connection, chain_id, [header])
 
 
 def forget_chain(connection: Connection, chain_id: int) -> None:
@@ -286,7 +286,7 @@ def store_range(
         return False
     if mirror_forks.contradicts(connection, contract.chain_id, found.blocks):
         raise ForkedError(f"the mirror knows other blocks from {found.from_block} on")
-    _store_blocks(connection, contract.chain_id, found.blocks)
+    store_headers(connection, contract.chain_id, found.blocks)
     if len(found.transfers):
         mirror_rows.store_transfers(connection, contract.contract_no, found.transfers)
     if found.batches:
@@ -328,7 +328,7 @@ def _move_cursor(
     return True
 
 
-def _store_blocks(connection: Connection, chain_id: int, headers: list[BlockHeader]) -> None:
+def store_headers(connection: Connection, chain_id: int, headers: Sequence[BlockHeader]) -> None:
     """Store headers; those of another contract's import stay, orphaned ones are taken again."""
     if not headers:
         return  # of several contracts' ranges the first one brings them
