@@ -114,7 +114,8 @@ class Tab:
 def tab() -> Iterator[Tab]:
     """Yield a page of a browser of its own, which ends with it."""
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-    with tempfile.TemporaryDirectory() as profile:
+    # A browser's helpers may still write for a moment when it is gone.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         root = ["--no-sandbox"] if os.geteuid() == 0 else []
         words = [program(), *_FLAGS, *root, f"--user-data-dir={profile}"]
         start = f"{_START}; os.execv(a[3], a[3:])"

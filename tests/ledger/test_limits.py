@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +13,6 @@ from token_ledger.errors import (
     AccountFrozenError,
     BalanceLimitError,
     DatabaseError,
-    RuleError,
     SpendLimitError,
     SystemAccountError,
     UsageError,
@@ -111,9 +111,15 @@ def test_a_closed_account_is_closed_for_ever(ledger: Ledger) -> None:
 
 
 def test_system_has_no_limits(ledger: Ledger) -> None:
-    """`system` can neither be limited nor frozen nor closed."""
-    for limit in (ledger.freeze_account, ledger.close_account):
-        with pytest.raises((SystemAccountError, RuleError)):
+    """`system` can neither be limited nor frozen nor closed, and holds nothing."""
+    limits: list[Callable[[str], object]] = [
+        *(ledger.freeze_account, ledger.unfreeze_account, ledger.close_account),
+        *(lambda a: ledger.limit_balance(a, 1), lambda a: ledger.hold(a, 1)),
+        lambda a: ledger.limit_spending(a, 1, dt.timedelta(days=1)),
+        lambda a: ledger.limit_overdraft(a, 1),
+    ]
+    for limit in limits:
+        with pytest.raises(SystemAccountError, match="`system` is not an account"):
             limit("system")
 
 

@@ -19,8 +19,8 @@ from sqlalchemy import insert, select, update
 
 from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.strict import to_hex
-from token_ledger.core.types import ESCROW_PREFIX, SYSTEM, Record, Texts
-from token_ledger.errors import HoldError, SelfTransferError, SystemAccountError, TimestampError
+from token_ledger.core.types import ESCROW_PREFIX, Record, Texts
+from token_ledger.errors import HoldError, SelfTransferError, TimestampError
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.balances import CAPTURE, HOLD, RELEASE
 from token_ledger.ledger.composite import Composite, Desk, lock, post_inside
@@ -70,8 +70,6 @@ def hold(
 
     Raises what a transfer raises, and TimestampError for an expiry that has passed.
     """
-    if account_id == SYSTEM:
-        raise SystemAccountError("`system` holds nothing", hint="name an account")
     arguments = [account_id, str(value), expires_at and str(expires_at), words.reason, words.memo]
     request = Composite(desk, "hold", words.key, arguments)
     prior = request.prior()

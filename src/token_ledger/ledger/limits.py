@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import update
 
 from token_ledger.core.parse import format_amount
-from token_ledger.core.types import SYSTEM
-from token_ledger.errors import AccountClosedError, SystemAccountError, UsageError
+from token_ledger.errors import AccountClosedError, UsageError
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.balances import LockedAccount
 from token_ledger.ledger.composite import Desk, lock
@@ -86,8 +85,6 @@ def close(desk: Desk, account_id: str, *, now: int) -> None:
 
 
 def _lock(desk: Desk, account_id: str) -> LockedAccount:
-    if account_id == SYSTEM:
-        raise SystemAccountError("`system` has no limits", hint="it only issues and takes back")
     known = accounts.resolve(desk.connection, [account_id])[account_id]
     if known.escrow_of is not None:
         raise UsageError("an escrow account has no limits of its own", hint="name its holder")
