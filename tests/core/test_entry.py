@@ -18,6 +18,7 @@ from tests.reference import hexed, unhexed
 from token_ledger.core.address import to_checksum
 from token_ledger.core.entry import (
     EntryHasher,
+    RecordHasher,
     entry_nonce,
     entry_ref,
     metadata_hash,
@@ -44,6 +45,32 @@ def _check(vector: dict[str, Any], *, secret: bytes, uid: bytes, texts: Texts, k
     )
     expected = (vector["nonce"], vector["salt"], vector["ref"], vector["id"])
     assert expected == (hexed(nonce), hexed(salt), hexed(ref), hexed(made))
+
+
+_FEW = st.sampled_from(["", "tip", "Ünicode", "x" * 32, "y" * 33]) | texts
+
+
+@given(
+    addresses, addresses, values, st.text(min_size=1, max_size=80),
+    st.builds(Texts, _FEW, _FEW, _FEW, _FEW, st.none() | st.just('{"a":1}')),
+)  # fmt: skip
+def test_records_hashed_in_one_go(
+    from_address: bytes, to_address: bytes, value: int, key: str, words: Texts
+) -> None:
+    """Nonce, ref and id are those of the plain functions, for whichever texts are empty."""
+    secret, uid = b"\5" * 32, b"\6" * 32
+    nonce = entry_nonce(secret, key)
+    ref = entry_ref(ref_salt(secret, nonce), words)
+    made = EntryHasher(uid).id(
+        from_address=from_address, to_address=to_address, value=value, nonce=nonce, ref=ref
+    )
+    assert (nonce, ref, made) == RecordHasher(secret, uid).hashes(
+        from_address,
+        to_address,
+        value,
+        key,
+        (words.reason, words.reference_type, words.reference_id, words.memo, words.metadata),
+    )
 
 
 def test_golden_entries(shared_data: Path) -> None:

@@ -10,6 +10,8 @@ No chain id, no timestamp, no position: the same entry keeps its id on every cha
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from token_ledger.core.hashing import domain_separator, encode_tuple, keccak, string_tail, word
 from token_ledger.core.types import ZERO_HASH, Entry, Texts
 
@@ -111,21 +113,33 @@ class RecordHasher:
     ) -> tuple[bytes, bytes, bytes]:
         """Return nonce, ref and id, 32 bytes each."""
         nonce = keccak(self._nonce_head + string_tail(key.encode()))
-        head = [keccak(self._secret + nonce)]
-        tails = []
-        place = 192
-        for text in texts[:4]:
-            tail = string_tail(text.encode())
-            head.append(word(place))
-            tails.append(tail)
-            place += len(tail)
-        head.append(metadata_hash(texts[4]))
-        ref = keccak(b"".join(head + tails))
+        offsets, tails = _reason_alone(texts[0]) if texts[1:4] == _NO_MORE else _encode(texts[:4])
+        metadata = ZERO_HASH if texts[4] is None else metadata_hash(texts[4])
+        ref = keccak(keccak(self._secret + nonce) + offsets + metadata + tails)
         struct = keccak(
-            b"%b%b%b%b%b%b%b%b"
+            b"%b%b%b%b%b%b%b"
             % (
-                ENTRY_TYPE_HASH, _PAD, from_address, _PAD, to_address,
-                value.to_bytes(32, "big"), nonce, ref,
+                _ENTRY_HEAD, from_address, _PAD, to_address, value.to_bytes(32, "big"), nonce, ref,
             )
         )  # fmt: skip
         return nonce, ref, keccak(self._prefix + struct)
+
+
+_ENTRY_HEAD = ENTRY_TYPE_HASH + _PAD
+_NO_MORE = ("", "", "")
+
+
+def _encode(texts: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """Return the four texts of a `ref` encoded: where they begin, and what stands there."""
+    offsets, tails, place = [], [], 192
+    for text in texts:
+        tail = string_tail(text.encode())
+        offsets.append(word(place))
+        tails.append(tail)
+        place += len(tail)
+    return b"".join(offsets), b"".join(tails)
+
+
+@lru_cache(maxsize=1_000)  # reasons are few, and most entries say no more
+def _reason_alone(reason: str) -> tuple[bytes, bytes]:
+    return _encode((reason, *_NO_MORE))

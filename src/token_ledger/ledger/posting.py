@@ -71,7 +71,7 @@ def post_each(
     DatabaseError, and then nothing is posted; RuleError when the token takes no posting at all.
     `known`: committed accounts that need not be looked up, and to which those found are added.
     """
-    results: list[Posted | TokenLedgerError | None] = [_fault(record) for record in records]
+    results: list[Posted | TokenLedgerError | None] = [_fault(r, known) for r in records]
     with translated():
         sound = [r for r, fault in zip(records, results, strict=True) if fault is None]
         sides = {side for r in sound for side in (r.from_account, r.to_account)}
@@ -81,15 +81,17 @@ def post_each(
         good: list[int] = []
         requests: list[Request] = []
         for index, record in enumerate(records):
-            missing = {record.from_account, record.to_account}.difference(known)
-            if results[index] is None and missing:
+            if results[index] is not None:
+                continue
+            if record.from_account not in known or record.to_account not in known:
+                missing = {record.from_account, record.to_account}.difference(known)
                 results[index] = accounts.unknown(min(missing))
-            elif results[index] is None:
-                try:
-                    requests.append(make(record, known))
-                    good.append(index)
-                except RuleError as error:
-                    results[index] = error
+                continue
+            try:
+                requests.append(make(record, known))
+                good.append(index)
+            except RuleError as error:
+                results[index] = error
         if requests:
             poster = Poster(connection, context, token)
             touched = {s for i in good for s in (records[i].from_account, records[i].to_account)}
@@ -108,10 +110,10 @@ def post_each(
     return [result for result in results if result is not None]
 
 
-def _fault(record: Record) -> TokenLedgerError | None:
+def _fault(record: Record, known: dict[str, accounts.Known]) -> TokenLedgerError | None:
     """Return why no ledger could take a record."""
     try:
-        check_record(record)
+        check_record(record, known=known)
     except TokenLedgerError as error:
         return error
     return None

@@ -36,6 +36,7 @@ from token_ledger.ledger.accounts import Known
 from token_ledger.ledger.tokens import StoredToken
 
 ENDOWMENT = "endow:"
+NOBODY: Mapping[str, object] = {}
 
 
 class Words(TypedDict, total=False):
@@ -111,10 +112,14 @@ def check_key(key: str, *, payer: str, payee: str) -> None:
         )
 
 
-def check_record(record: Record) -> None:
-    """Raise the InputError or RuleError of a record that no ledger could take."""
-    parse_account_id(record.from_account, allow_system=True)
-    parse_account_id(record.to_account, allow_system=True)
+def check_record(record: Record, *, known: Mapping[str, object] = NOBODY) -> None:
+    """Raise the InputError or RuleError of a record that no ledger could take.
+
+    `known`: accounts that exist, whose ids were checked when they were made.
+    """
+    for side in (record.from_account, record.to_account):
+        if type(side) is not str or side not in known:
+            parse_account_id(side, allow_system=True)
     if record.from_account == record.to_account:
         raise SelfTransferError(
             f"from and to are both {record.from_account!r}", hint="an entry moves between two"
@@ -134,9 +139,12 @@ def check_record(record: Record) -> None:
 def check_texts(texts: Texts) -> None:
     """Raise TextError or MetadataError for texts that an entry cannot carry."""
     parse_text(texts.reason, what="reason", bytes_max=REASON_BYTES_MAX)
-    parse_text(texts.reference_type, what="reference type")
-    parse_text(texts.reference_id, what="reference id")
-    parse_text(texts.memo, what="memo")
+    if texts.reference_type != "":
+        parse_text(texts.reference_type, what="reference type")
+    if texts.reference_id != "":
+        parse_text(texts.reference_id, what="reference id")
+    if texts.memo != "":
+        parse_text(texts.memo, what="memo")
     if texts.metadata is not None and parse_metadata(texts.metadata) != texts.metadata:
         raise MetadataError("metadata is not in RFC 8785 form", hint="use canonical_metadata()")
 

@@ -25,8 +25,16 @@ from token_ledger.ledger.store import (
 _PG_CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
+_WIDE = (
+    *("balance", "total_earned", "total_spent", "total_staked", "debt"),
+    *("balance_max", "spend_max", "window_spent", "overdraft_max"),
+)
+# As text: Python reads an int from it in a fraction of the time that it takes by way of Decimal.
+_AS_TEXT = ", ".join(
+    f"{name}::text" if name in _WIDE else name for name in ACCOUNT_COLUMNS.split(", ")
+)
 _LOCK = (
-    f"SELECT {ACCOUNT_COLUMNS}"
+    f"SELECT {_AS_TEXT}"
     " FROM token_accounts WHERE token_no = %s AND account_no = ANY(%s::bigint[])"
     " ORDER BY account_no FOR NO KEY UPDATE"
 )
@@ -43,7 +51,7 @@ _FIND = (
 )
 _WRITER = f"SELECT pg_advisory_xact_lock_shared({WRITERS_LOCK})"
 _RESERVE = (
-    f"SELECT nextval('token_ledger_entry_no'), {_PG_CLOCK},"
+    f"SELECT array_agg(nextval('token_ledger_entry_no')), {_PG_CLOCK},"
     " (SELECT closing_at FROM tokens WHERE token_no = %s),"
     " (SELECT balance_max FROM tokens WHERE token_no = %s) FROM generate_series(1, %s)"
 )
@@ -103,7 +111,7 @@ class PostgresStore(Store):
                     found,
                     None if figures is None else _figures(figures.fetchone()),
                     _priors(prior.fetchall()),
-                    self._reserved(reserved.fetchall()),
+                    self._reserved(reserved.fetchone()),
                 )
         return super().prepare(numbers, nonces, now=now, supply=supply)
 
@@ -151,11 +159,12 @@ class PostgresStore(Store):
         """
         self.connection.exec_driver_sql(_WRITER)
         found = self.connection.exec_driver_sql(_RESERVE, (self.token_no, self.token_no, count))
-        return self._reserved(found.all())
+        return self._reserved(found.one())
 
-    def _reserved(self, found: Sequence[Any]) -> tuple[Sequence[int], int]:
-        self.closing_at, self.balance_max = found[-1][2], _read_decimal(found[-1][3])
-        return [row[0] for row in found], found[-1][1]
+    def _reserved(self, found: Any) -> tuple[Sequence[int], int]:
+        numbers, now, self.closing_at, most = found
+        self.balance_max = _read_decimal(most)
+        return numbers, now
 
     def write(
         self,
@@ -245,25 +254,17 @@ def _text_array(texts: Iterable[str | None]) -> str:
 def _accounts(rows: Iterable[Any]) -> list[AccountRow]:
     return [
         AccountRow(
-            number=row[0],
-            balance=int(row[1]),
-            earned=int(row[2]),
-            spent=int(row[3]),
-            staked=int(row[4]),
-            updated_at=row[5],
-            frozen_at=row[6],
-            closed_at=row[7],
-            balance_max=_read_decimal(row[8]),
-            spend_max=_read_decimal(row[9]),
-            spend_period=row[10],
-            window_start=row[11],
-            window_spent=_read_decimal(row[12]),
-            overdraft_max=_read_decimal(row[13]),
-            debt=int(row[14]),
-            latest_at=row[15],
+            number, int(balance), int(earned), int(spent), int(staked), at, frozen_at, closed_at,
+            None if balance_max is None else int(balance_max),
+            None if spend_max is None else int(spend_max),
+            spend_period, window_start,
+            None if window_spent is None else int(window_spent),
+            None if overdraft_max is None else int(overdraft_max),
+            int(debt), latest_at,
         )
-        for row in rows
-    ]
+        for number, balance, earned, spent, staked, at, frozen_at, closed_at, balance_max,
+        spend_max, spend_period, window_start, window_spent, overdraft_max, debt, latest_at in rows
+    ]  # fmt: skip
 
 
 def _figures(row: Any) -> SupplyFigures:
