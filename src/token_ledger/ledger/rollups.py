@@ -10,7 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from token_ledger.ledger import schema
 from token_ledger.ledger.schema import SYSTEM_ACCOUNT_NO, token_days, token_rollups
@@ -85,23 +100,39 @@ def kind_of(payer: int, payee: int, payer_for: int | None, payee_for: int | None
 
 def add_up(rows: Iterable[Any], into: Sums) -> int:
     """Add entries to sums, of their day and of all days; return the number of the last one."""
-    last = 0
+    last, counted = 0, dict[tuple[int, int, str], list[int]]()
     for entry_no, timestamp, payer, payee, value, reason, payer_for, payee_for in rows:
         kind = kind_of(payer, payee, payer_for, payee_for)
         if reason is None:
             kind, reason = kind + REDACTED, ""  # noqa: PLW2901
-        for day in (timestamp // DAY, ALL_DAYS):
-            key = Key(day, kind, reason)
-            entries, total = into.get(key, _NOTHING)
-            into[key] = Sum(entries + 1, total + value)
+        found = counted.setdefault((timestamp // DAY, kind, reason), [0, 0])
+        found[0] += 1
+        found[1] += value
         last = entry_no
+    for (day, kind, reason), (entries, value) in counted.items():
+        _add(Key(day, kind, reason), Sum(entries, value), into)
     return last
+
+
+def _add(key: Key, more: Sum, into: Sums) -> None:
+    """Add a sum to that of its day and to that of all days."""
+    for place in (key, key._replace(day=ALL_DAYS)):
+        entries, value = into.get(place, _NOTHING)
+        into[place] = Sum(entries + more.entries, value + more.value)
 
 
 _NOTHING = Sum()
 _FIRST_MARK = text(
     "INSERT INTO token_rollups (token_no, entry_no, updated_at) VALUES (:token, 0, :now)"
     " ON CONFLICT DO NOTHING"
+)
+
+
+_WRITE = (
+    "INSERT INTO token_days (token_no, day, kind, reason, entries, value) SELECT %s::int, *"
+    " FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::bigint[], %s::numeric[])"
+    " ON CONFLICT (token_no, day, kind, reason)"
+    " DO UPDATE SET entries = EXCLUDED.entries, value = EXCLUDED.value"
 )
 
 
@@ -156,13 +187,11 @@ def move_on(connection: Connection, token: StoredToken, watermark: int, *, now: 
     connection.execute(_FIRST_MARK, {"token": token_no, "now": now})
     mark = read_mark(connection, token_no, lock=True)
     entry_no = schema.token_ledger.c.entry_no
-    rows = connection.execute(
-        select_counted(token_no).where(entry_no > mark, entry_no <= watermark).limit(CHUNK)
-    ).all()
-    if not rows:
-        return False
+    chosen = select_counted(token_no).where(entry_no > mark, entry_no <= watermark).limit(CHUNK)
     fresh: Sums = {}
-    last = add_up(rows, fresh)
+    last, count = _count(connection, chosen, fresh)
+    if not count:
+        return False
     days = [key.day for key in fresh if key.day != ALL_DAYS]
     kept = read_sums(connection, token_no, first=min(days), last=max(days))
     kept |= read_sums(connection, token_no, first=ALL_DAYS, last=ALL_DAYS)
@@ -175,11 +204,44 @@ def move_on(connection: Connection, token: StoredToken, watermark: int, *, now: 
         .where(token_rollups.c.token_no == token_no)
         .values(entry_no=last, updated_at=now)
     )
-    return len(rows) == CHUNK
+    return count == CHUNK
+
+
+def _count(connection: Connection, chosen: Select[Any], into: Sums) -> tuple[int, int]:
+    """Add the chosen entries to sums; return the number of the last one, and how many they are.
+
+    PostgreSQL adds up by itself; SQLite's SUM would turn to floating point.
+    """
+    if connection.dialect.name != "postgresql":
+        rows = connection.execute(chosen).all()
+        return add_up(rows, into), len(rows)
+    of = chosen.subquery().c
+    kind = case(
+        (of.from_account == SYSTEM_ACCOUNT_NO, MINT),
+        (of.to_account == SYSTEM_ACCOUNT_NO, BURN),
+        (or_(of.payer_for == of.to_account, of.payee_for == of.from_account), STAKE),
+        else_=MOVE,
+    ) + case((of.reason.is_(None), REDACTED), else_=0)
+    key = (of.timestamp.op("/")(literal(DAY, BigInteger)), kind, func.coalesce(of.reason, ""))
+    last = count = 0
+    for day, what, reason, entries, value, highest in connection.execute(
+        select(*key, func.count(), func.sum(of.amount), func.max(of.entry_no)).group_by(
+            *(literal_column(str(place)) for place in (1, 2, 3))
+        )
+    ):
+        _add(Key(day, what, reason), Sum(entries, int(value)), into)
+        last, count = max(last, highest), count + entries
+    return last, count
 
 
 def write_sums(connection: Connection, token_no: int, sums: Sums, *, kept: Sums) -> None:
     """Write rows: those that are kept already are changed, the others added."""
+    if not sums:
+        return
+    if connection.dialect.name == "postgresql":
+        columns = zip(*((*key, *total) for key, total in sums.items()), strict=True)
+        connection.exec_driver_sql(_WRITE, (token_no, *map(list, columns)))
+        return
     rows = [
         {"t": token_no, **{f"k_{n}": v for n, v in key._asdict().items()}, **total._asdict()}
         for key, total in sums.items()
