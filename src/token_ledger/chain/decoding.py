@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import binascii
 import gc
+import itertools
+import operator
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 from token_ledger.chain.contracts import (
@@ -26,7 +27,7 @@ from token_ledger.chain.contracts import (
     TRANSFER_TOPIC,
 )
 from token_ledger.chain.rpc import decode_data, decode_quantity
-from token_ledger.core.transfers import ReplayedBatch, TransferColumns
+from token_ledger.core.transfers import Cut, ReplayedBatch, TransferColumns
 from token_ledger.core.types import ZERO_ADDRESS
 
 TRANSFER = "0x" + TRANSFER_TOPIC.hex()
@@ -40,14 +41,14 @@ _LOG_INDEX_BITS = 32
 _INDEX_MAX = 1 << 31
 _WORD_TEXT = 66
 _PADDING_END = 2 + 2 * 12  # in the text of a word that holds an address
-_X_TO_ZERO = bytes.maketrans(b"x", b"0")
 
 Log = dict[str, Any]
 # A field of every log of an answer, at the speed of C.
-_ADDRESS, _TOPICS, _DATA = map(itemgetter, ("address", "topics", "data"))
-_BLOCK_NUMBER, _BLOCK_HASH, _LOG_INDEX = map(itemgetter, ("blockNumber", "blockHash", "logIndex"))
-_TX_HASH, _TX_INDEX = map(itemgetter, ("transactionHash", "transactionIndex"))
-_FIRST = itemgetter(0)
+_ADDRESS, _TOPICS, _DATA = map(operator.itemgetter, ("address", "topics", "data"))
+_BLOCK_NUMBER, _BLOCK_HASH, _LOG_INDEX = map(
+    operator.itemgetter, ("blockNumber", "blockHash", "logIndex")
+)
+_TX_HASH, _TX_INDEX = map(operator.itemgetter, ("transactionHash", "transactionIndex"))
 
 
 class _WideTopicError(ValueError):
@@ -87,18 +88,15 @@ def decode_logs(logs: Any, *, address: str, from_block: int, to_block: int) -> D
         number << _LOG_INDEX_BITS | index
         for number, index in zip(block_number, log_index, strict=True)
     ]
-    if keys != sorted(set(keys)):
+    if not all(map(operator.lt, keys, itertools.islice(keys, 1, None))):
         raise ValueError("logs are out of order, or one comes twice")
     if max(log_index) >= _INDEX_MAX:
         raise ValueError("a log index is out of range")
     if block_number[0] < from_block or block_number[-1] > to_block:
         raise ValueError("a log is outside the range that was asked for")
     topics = list(map(_TOPICS, logs))
-    if (
-        set(map(len, topics)) == {3}
-        and set(map(_FIRST, topics)) == {TRANSFER}
-        and set(map(len, map(_DATA, logs))) == {_WORD_TEXT}
-    ):
+    plain = set(map(len, topics)) == {3} and set(map(len, map(_DATA, logs))) == {_WORD_TEXT}
+    if plain and {first for first, _, _ in topics} == {TRANSFER}:
         with suppress(_WideTopicError):
             return _columns(logs, block_number, log_index), [], 0
     shapes = [(item[0], len(item)) for item in topics]
@@ -219,7 +217,7 @@ def _assign_bridge(transfers: TransferColumns, keys: list[int], log: Log, key: i
 
 
 def _columns(logs: list[Log], block_number: list[int], log_index: list[int]) -> TransferColumns:
-    topics = list(map(_TOPICS, logs))
+    _, senders, receivers = zip(*map(_TOPICS, logs), strict=True) if logs else ((), (), ())
     tx_index = _quantities(list(map(_TX_INDEX, logs)))
     if max(tx_index, default=0) >= _INDEX_MAX:
         raise ValueError("a transaction index is out of range")
@@ -229,8 +227,8 @@ def _columns(logs: list[Log], block_number: list[int], log_index: list[int]) -> 
         log_index=log_index,
         tx_hash=_words(list(map(_TX_HASH, logs))),
         tx_index=tx_index,
-        from_address=_addresses(list(map(itemgetter(1), topics))),
-        to_address=_addresses(list(map(itemgetter(2), topics))),
+        from_address=_addresses(senders),
+        to_address=_addresses(receivers),
         value=_words(list(map(_DATA, logs))),
         seq=[None] * len(logs),
     )
@@ -258,24 +256,23 @@ def _joined(texts: Sequence[str]) -> bytes:
     n = len(texts)
     if any(length != _WORD_TEXT for length in set(map(len, texts))):
         raise ValueError("a word is not 32 bytes")
-    joined = "".join(texts)
-    at_its_place = joined[0::_WORD_TEXT].count("0") == n == joined[1::_WORD_TEXT].count("x")
-    if not at_its_place or joined.count("x") != n:
+    joined = bytearray("".join(texts), "ascii")
+    if joined[0::_WORD_TEXT].count(b"0") != n or joined[1::_WORD_TEXT].count(b"x") != n:
         raise ValueError("a word does not begin with 0x")
-    return binascii.unhexlify(joined.encode("ascii").translate(_X_TO_ZERO))
+    joined[1::_WORD_TEXT] = b"0" * n  # any other x is no hexadecimal digit
+    return binascii.unhexlify(joined)
 
 
-def _words(texts: Sequence[str]) -> list[bytes]:
-    raw = _joined(texts)
-    return [raw[i : i + 32] for i in range(1, len(raw), 33)]
+def _words(texts: Sequence[str]) -> Cut:
+    return Cut(_joined(texts), size=32, start=1, step=33)
 
 
-def _addresses(texts: Sequence[str]) -> list[bytes]:
+def _addresses(texts: Sequence[str]) -> Cut:
     raw = _joined(texts)
     n = len(texts)
     if any(raw[k::33].count(0) != n for k in range(1, 13)):
         raise _WideTopicError("a topic is wider than an address")
-    return [raw[i : i + 20] for i in range(13, len(raw), 33)]
+    return Cut(raw, size=20, start=13, step=33)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from token_ledger.errors import RpcError
 ANSWER_BYTES_MAX = 1 << 30
 RETRY_AFTER_MAX_S = 60.0
 _BACKOFF_S = 0.2
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 17
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -133,8 +133,10 @@ class Exchange:
 
     def _chunks(self, response: requests.Response, deadline: float) -> Iterator[bytes]:
         # requests reads in 10 kB pieces; a large answer of logs is read several times as fast so.
+        # Asked to decode, urllib3 copies each piece twice more, even where nothing is encoded.
+        encoded = "Content-Encoding" in response.headers
         size = 0
-        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=encoded):
             size += len(chunk)
             if size > ANSWER_BYTES_MAX:
                 raise TooLargeError(f"{self._shown} answers more than {ANSWER_BYTES_MAX} bytes")

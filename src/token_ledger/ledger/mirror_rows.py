@@ -11,25 +11,31 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, bindparam, update
 
-from token_ledger.core.transfers import TransferColumns
+from token_ledger.core.transfers import Cut, TransferColumns
 from token_ledger.errors import DatabaseError
+from token_ledger.ledger import binary_copy
 from token_ledger.ledger.mirror_schema import chain_transfers
 
-_COLUMNS = (
-    "contract_no, block_hash, log_index, block_number, tx_hash, tx_index, "
-    "from_address, to_address, value, seq"
-)
-_NUMBER = "CAST(CAST(substr(?{}, 1 + 20 * i, 20) AS TEXT) AS INTEGER)"
+_BINARY = {"block_hash": 32, "tx_hash": 32, "from_address": 20, "to_address": 20, "value": 32}
+_NUMBERS = ("block_number", "log_index", "tx_index", "seq")
 _INSERT_TRANSFERS = f"""
-WITH RECURSIVE place (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM place WHERE i + 1 < ?2)
-INSERT INTO chain_transfers ({_COLUMNS})
-SELECT ?1, substr(?3, 1 + 32 * i, 32), {_NUMBER.format(8)}, {_NUMBER.format(9)},
-    substr(?4, 1 + 32 * i, 32), {_NUMBER.format(10)}, substr(?5, 1 + 20 * i, 20),
-    substr(?6, 1 + 20 * i, 20), substr(?7, 1 + 32 * i, 32), NULLIF({_NUMBER.format(11)}, -1)
+WITH RECURSIVE place (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM place WHERE i + 1 < :count)
+INSERT INTO chain_transfers (contract_no, {", ".join((*_BINARY, *_NUMBERS))})
+SELECT :contract_no,
+    {", ".join(f"substr(:{c}, :{c}_at + :{c}_step * i, {size})" for c, size in _BINARY.items())},
+    {
+    ", ".join(
+        f"NULLIF(CAST(CAST(substr(:{c}, 1 + :{c}_step * i, :{c}_step) AS TEXT) AS INTEGER), -1)"
+        for c in _NUMBERS
+    )
+}
 FROM place
 """  # noqa: S608 - columns of our own
-_COPY_TRANSFERS = f"COPY chain_transfers ({_COLUMNS}) FROM STDIN"
-_COPY_ROWS = 5_000
+_COPY_TRANSFERS = (
+    "COPY chain_transfers (contract_no, block_hash, block_number, log_index, tx_hash, tx_index,"
+    " from_address, to_address, value, seq) FROM STDIN (FORMAT binary)"
+)
+_COPY_ROWS = 1_000
 
 
 def store_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
@@ -42,59 +48,70 @@ def store_transfers(connection: Connection, contract_no: int, transfers: Transfe
 def _insert_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
     # What the last range wrote is of no use in the cache: an import only appends.
     connection.exec_driver_sql("PRAGMA shrink_memory")
+    bound: dict[str, object] = {"contract_no": contract_no, "count": len(transfers)}
+    for name, size in _BINARY.items():
+        column = getattr(transfers, name)
+        if not isinstance(column, Cut):
+            column = Cut(b"".join(column), size=size, start=0, step=size)
+        bound |= {name: column.raw, f"{name}_at": 1 + column.start, f"{name}_step": column.step}
+    for name in _NUMBERS:
+        digits, width = _digits(getattr(transfers, name))
+        bound |= {name: digits, f"{name}_step": width}
     # One statement that cuts each column's bytes into rows: twice as fast as a statement a row,
     # and the interpreter is free meanwhile to fetch the next range.
-    connection.exec_driver_sql(
-        _INSERT_TRANSFERS,
-        (
-            contract_no,
-            len(transfers),
-            b"".join(transfers.block_hash),
-            b"".join(transfers.tx_hash),
-            b"".join(transfers.from_address),
-            b"".join(transfers.to_address),
-            b"".join(transfers.value),
-            _digits(transfers.log_index),
-            _digits(transfers.block_number),
-            _digits(transfers.tx_index),
-            _digits([-1 if seq is None else seq for seq in transfers.seq]),
-        ),
-    )
+    connection.exec_driver_sql(_INSERT_TRANSFERS, bound)
 
 
-def _digits(numbers: Sequence[int]) -> bytes:
-    """Return numbers as text of 20 bytes each, joined; most of them come more than once."""
-    made = {number: b"%020d" % number for number in set(numbers)}
-    return b"".join(map(made.__getitem__, numbers))
+def _digits(numbers: Sequence[int | None]) -> tuple[bytes | None, int]:
+    """Return numbers as text of so many bytes each, joined; -1 for None, and None for nothing else.
+
+    Most numbers come more than once.
+    """
+    different = set(numbers)
+    if different == {None}:
+        return None, 0
+    width = max(2, *(len(str(number)) for number in different if number is not None))
+    made = {n: b"%0*d" % (width, -1 if n is None else n) for n in different}
+    return b"".join(map(made.__getitem__, numbers)), width
 
 
 def _copy_transfers(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:
     driver: Any = connection.connection.driver_connection
-    columns = zip(
-        transfers.block_hash,
-        transfers.log_index,
-        transfers.block_number,
-        transfers.tx_hash,
-        transfers.tx_index,
-        transfers.from_address,
-        transfers.to_address,
-        transfers.value,
-        transfers.seq,
-        strict=True,
-    )
-    from_bytes, null = int.from_bytes, "\\N"
-    lines = [
-        f"{contract_no}\t\\\\x{block.hex()}\t{index}\t{number}\t\\\\x{tx.hex()}\t{place}"
-        f"\t\\\\x{sender.hex()}\t\\\\x{receiver.hex()}\t{from_bytes(value, 'big')}"
-        f"\t{null if seq is None else seq}\n"
-        for block, index, number, tx, place, sender, receiver, value, seq in columns
-    ]
     try:
         with driver.cursor() as cursor, cursor.copy(_COPY_TRANSFERS) as copy:
-            for start in range(0, len(lines), _COPY_ROWS):
-                copy.write("".join(lines[start : start + _COPY_ROWS]).encode("ascii"))
+            copy.write(binary_copy.HEAD)
+            # In pieces: the server stores one while the next is made.
+            for first in range(0, len(transfers), _COPY_ROWS):
+                copy.write(_binary_rows(contract_no, transfers, slice(first, first + _COPY_ROWS)))
+            copy.write(binary_copy.TAIL)
     except psycopg.Error as error:  # past SQLAlchemy, so past its translation as well
         raise DatabaseError(f"the transfers cannot be stored: {error}") from error
+
+
+def _binary_rows(contract_no: int, transfers: TransferColumns, some: slice) -> bytes:
+    """Return some rows as COPY takes them: columns of fields, each made in one go."""
+    block_hash, value = transfers.block_hash[some], transfers.value[some]
+    number_of = dict(zip(block_hash, transfers.block_number[some], strict=True))
+    begin = binary_copy.row(10) + binary_copy.integer(contract_no)
+    begins = {
+        block: begin + binary_copy.binary(block) + binary_copy.bigint(number)
+        for block, number in number_of.items()
+    }
+    value_head, digits = binary_copy.numerics(value)
+    return binary_copy.joined(
+        [begins[block] for block in block_hash],
+        binary_copy.bigints(transfers.log_index[some]),
+        binary_copy.size(32),
+        transfers.tx_hash[some],
+        binary_copy.bigints(transfers.tx_index[some]),
+        binary_copy.size(20),
+        transfers.from_address[some],
+        binary_copy.size(20),
+        transfers.to_address[some],
+        value_head,
+        digits,
+        binary_copy.bigints(transfers.seq[some]),
+    )
 
 
 def _note_bridges(connection: Connection, contract_no: int, transfers: TransferColumns) -> None:

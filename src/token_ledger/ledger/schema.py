@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 """The migration that this release reads and writes."""
 
 VERSION_TABLE = "token_ledger_version"
