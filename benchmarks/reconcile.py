@@ -46,6 +46,8 @@ INSERT INTO chain_contracts (contract_no, chain_id, address, token_no, block_num
     SELECT 1, 1, (SELECT address FROM accounts WHERE account_no = 1), 1, 0, 0;
 INSERT INTO chain_cursors (contract_no, next_block, last_block_hash, updated_at)
     SELECT 1, max(number) + 1, {hash}, 0 FROM token_batches;
+INSERT INTO chain_blocks (chain_id, hash, number, parent_hash, timestamp)
+    SELECT 1, digest, number, parent, 0 FROM token_batches;
 INSERT INTO chain_batches (contract_no, block_hash, log_index, block_number, tx_hash, number,
         digest, entries_root, first_seq, count)
     SELECT 1, digest, 0, number, digest, number, digest, entries_root, first_seq, count

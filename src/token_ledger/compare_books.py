@@ -15,6 +15,7 @@ from token_ledger.core.comparison import PartlyReplayed, ReconcileResult, Scope
 from token_ledger.core.match import (
     account_drift,
     match_batch,
+    mirror_altered,
     missing_in_ledger,
     orphaned_replay,
 )
@@ -26,6 +27,7 @@ from token_ledger.ledger import (
     Ledger,
     batches,
     homes,
+    mirror_doubts,
     mirror_joins,
     mirror_parts,
     mirror_reach,
@@ -110,6 +112,14 @@ class Books:
         if self.reach.last_block == BLOCK_MAX:
             orphans = mirror_reach.read_orphaned(connection, self.contract, first_seq=self.end_seq)
             self.result.add(orphaned_replay(orphan) for orphan in orphans)
+        doubts = mirror_doubts.read_doubts(
+            connection,
+            token,
+            self.contract,
+            first_block=self.reach.first_block,
+            last_block=self.reach.last_block,
+        )
+        self.result.add(mirror_altered(doubt) for doubt in doubts)
         self._compare_headers()
         self.result.add(
             account_drift(address, stored=stored, by_entries=by_entries)

@@ -15,7 +15,8 @@ import orjson
 from token_ledger.core.comparison import ReconcileResult
 from token_ledger.core.report_page import Page
 from token_ledger.core.types import Finding, Token
-from token_ledger.wholefile import write_whole, writing_whole
+from token_ledger.errors import UsageError
+from token_ledger.wholefile import check_writable, write_whole, writing_whole
 
 
 @contextmanager
@@ -33,6 +34,20 @@ def writing_findings(
             file.write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
 
         yield each
+
+
+def check_files(*paths: Path | None) -> None:
+    """Raise where one of the files cannot be written, or two are one: before a long comparison.
+
+    UsageError for one path given twice, OSError for one that cannot be. Writes nothing.
+    """
+    given = [path for path in paths if path is not None]
+    for path in given:
+        check_writable(path)
+    if len({path.resolve() for path in given}) < len(given):
+        raise UsageError(
+            f"two files would be written to {given[0]}", hint="give each a name of its own"
+        )
 
 
 def write_html(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,43 @@ def test_the_environment_may_name_several_nodes(
         assert (2, "rpc") == (ended.status, ended.error["code"]), words
         assert ended.error["message"].startswith("none of 2 nodes answers: ")
         assert "secret" not in ended.out + ended.err
+
+
+def test_files_that_cannot_be_are_refused_before_anything_is_compared(
+    book, fresh_anvil: str
+) -> None:
+    """A missing folder, or one path for two files: nothing is compared, recorded or written."""
+    rpc_words = ("--rpc", fresh_anvil)
+    book("seal", "--sign")
+    book("migrate", *rpc_words)
+    book("import", *rpc_words)
+    Path("linked.html").symlink_to("found.html")
+    for words in (
+        ("--html", "missing/found.html"),
+        ("--jsonl", "found.jsonl", "--html", "missing/found.html"),
+        ("--jsonl", "found.html", "--html", "found.html"),
+        ("--jsonl", "found.html", "--html", "./found.html"),
+        ("--jsonl", "found.html", "--html", "linked.html"),
+    ):
+        assert 2 == book("reconcile", *words).status, words
+    assert [] == [*Path().glob("found*")]
+    ended = book(
+        "reconcile", *rpc_words, "--jsonl", "found.jsonl", "--html", "found.html", "--json"
+    )
+    assert (0, 1) == (ended.status, ended.document["run"])
+
+
+def test_a_mirror_is_read_again(book, fresh_anvil: str) -> None:
+    """What it mended is told, and that it found nothing to mend."""
+    rpc_words = ("--rpc", fresh_anvil)
+    book("seal", "--sign")
+    book("migrate", *rpc_words)
+    assert None is book("import", *rpc_words, "--json").document["mended"]
+    assert "mended" not in book("import", *rpc_words).out
+    assert "nothing: the mirror is what the chain says" in book("import", *rpc_words, "--again").out
+    [database] = Path().glob("*.db")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM chain_transfers")
+    assert 1 == book("reconcile", *rpc_words).status
+    assert "0 rows dropped, 1 added" in book("import", *rpc_words, "--again").out
+    assert 0 == book("reconcile", *rpc_words).status

@@ -73,8 +73,9 @@ def reconcile(
     Findings that were acknowledged are listed apart, and do not count for the exit status.
     """
     from token_ledger.reconcile import reconcile as run_reconcile
-    from token_ledger.report import write_html, writing_findings
+    from token_ledger.report import check_files, write_html, writing_findings
 
+    check_files(jsonl, html)
     scope = Scope(from_block, to_block, as_of, incremental)
     lines = nullcontext() if jsonl is None else writing_findings(jsonl, texts=with_texts)
     with app.open_ledger() as ledger, ProgressReport() as progress, lines as each:

@@ -39,6 +39,8 @@ MIRROR_BEHIND = "mirror_behind"
 """The contract holds batches that were not imported: they were not compared."""
 ORPHANED = "orphaned"
 """The mirror holds blocks that the chain no longer has, or a replay was taken back with its."""
+MIRROR_ALTERED = "mirror_altered"
+"""A row of the mirror contradicts the rest of it."""
 CODE_DIFFERS = "code_differs"
 """The code at the contract's address is not the one that was deployed, or is gone."""
 UNKNOWN_CONTRACT = "unknown_contract"
@@ -149,6 +151,13 @@ TERMS: Mapping[str, Terms] = {
         "`import` again, which follows the chain; `migrate` replays again what was taken back",
         about=("tx", "block_hash"),
         every_run=True,
+    ),
+    MIRROR_ALTERED: Terms(
+        "a row of the mirror contradicts the rest of it: its block has no header, or it names "
+        "another block, transaction or place than the rows that belong to it",
+        "`import --again` reads the mirror anew",
+        about=("aspect", "block", "log_index"),
+        figures=("mirror",),
     ),
     CODE_DIFFERS: Terms(
         "the code at the contract's address is gone, or another than what was deployed: it is no "

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
 from token_ledger.core.align import align
+from token_ledger.core.counting import counted
 from token_ledger.core.strict import to_hex
 from token_ledger.core.transfers import ReplayedBatch
 from token_ledger.core.types import Finding, Transfer
@@ -64,6 +65,19 @@ class OrphanedReplay:
     tx_hash: bytes
     first_seq: int
     last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A transfer of the mirror, or all of a block, that the rest of it contradicts, and in what."""
+
+    aspect: str
+    block_number: int
+    block_hash: bytes
+    log_index: int
+    tx_hash: bytes | None = None
+    seq: int | None = None
+    rows: int = 1
 
 
 def entry_details(line: Line) -> dict[str, object]:
@@ -311,5 +325,35 @@ def orphaned_replay(orphans: OrphanedReplay) -> Finding:
             "block": block,
             "block_hash": to_hex(orphans.block_hash),
             "tx": to_hex(orphans.tx_hash),
+        },
+    )
+
+
+_DOUBTS = {
+    "block": "{rows} of the mirror stand in a block of which it holds no such header",
+    "seq": "a transfer of the mirror replays an entry {seq}, and entries count from 0",
+    "transaction": "a replayed transfer names another transaction than its neighbours in the block",
+    "replay": "the last transfer of a batch is in another transaction than its BatchReplayed log",
+    "import": "a transfer names another transaction than the one that its entry was imported from",
+}
+
+
+def mirror_altered(doubt: Doubt) -> Finding:
+    """Return the finding for rows of the mirror that contradict the rest of it."""
+    what = _DOUBTS[doubt.aspect].format(rows=counted(doubt.rows, "row"), seq=doubt.seq)
+    tx = None if doubt.tx_hash is None else to_hex(doubt.tx_hash)
+    said = {"rows": doubt.rows, "seq": doubt.seq, "tx": tx}
+    return Finding(
+        kinds.MIRROR_ALTERED,
+        f"{what}: a row was altered or deleted in the mirror; read it anew with `import --again`",
+        {
+            "aspect": doubt.aspect,
+            "ledger": None,
+            "chain": None,
+            "mirror": {**said, "block_hash": to_hex(doubt.block_hash)},
+            "block": doubt.block_number,
+            "block_hash": to_hex(doubt.block_hash),
+            "tx": tx,
+            "log_index": doubt.log_index,
         },
     )
