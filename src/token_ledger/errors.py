@@ -32,6 +32,7 @@
     │   ├── AccountClosedError      it neither pays nor is paid any more
     │   ├── ReversalError           reversed already, or more than there was
     │   ├── HoldError               captured, released or expired already, or more than is held
+    │   │   └── UnknownHoldError        no hold of this id
     │   ├── OverdraftError          nothing is owed that could be written off
     │   ├── CanonicalChainError     the token lives on another chain already
     │   ├── TokenFinalizedError     the token left the ledger: the chain alone moves it now
@@ -257,9 +258,15 @@ class ReversalError(RuleError):
 
 
 class HoldError(RuleError):
-    """The hold has ended, holds less, is not there, or is none's to move but its own verbs'."""
+    """The hold has ended, holds less, or is none's to move but its own verbs'."""
 
     code = "hold"
+
+
+class UnknownHoldError(HoldError):
+    """No entry of this id made a hold."""
+
+    code = "unknown_hold"
 
 
 class OverdraftError(RuleError):

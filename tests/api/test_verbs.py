@@ -68,7 +68,7 @@ def test_holds(api: Api) -> None:
     assert ("4", "0", True) == (found["captured"], found["remaining"], found["ended"])
     assert 422 == post(api, f"{path}/release", {}).status_code
     assert {"expired": 0} == post(api, "/expire", None, scope="write").json()
-    assert 422 == api.get(f"{PATH}/holds/0x{'00' * 32}").status_code
+    assert 404 == api.get(f"{PATH}/holds/0x{'00' * 32}").status_code
 
 
 def test_lists(api: Api) -> None:
@@ -276,3 +276,18 @@ def test_words_are_erased_by_an_administrator(api: Api) -> None:
         found[name] for name in ("memo", "reason", "amount", "redacted")
     )
     assert ["memo"] == api.get(f"{path}/redaction", scope="read").json()["fields"]
+
+
+def test_limits_are_told_and_unknown_holds_are_not_found(api: Api) -> None:
+    """What was set stands in the account; a hold that is none is 404 for every verb."""
+    put(api, "/accounts/bob/limits/balance", {"maximum": "80"})
+    put(api, "/accounts/bob/limits/spending", {"maximum": "8", "period_s": 3600})
+    bob = api.get(f"{PATH}/accounts/bob").json()
+    assert ("80", "8", 3600) == (bob["balance_max"], bob["spend_max"], bob["spend_period_s"])
+    none = "0x" + "0" * 64
+    for answered in (
+        api.get(f"{PATH}/holds/{none}"),
+        post(api, f"/holds/{none}/capture", {}),
+        post(api, f"/holds/{none}/release", {}),
+    ):
+        assert (404, "unknown_hold") == (answered.status_code, answered.json()["code"])

@@ -343,3 +343,21 @@ def test_stats_say_what_moved(book) -> None:
     assert "velocity" in shown
     assert "0.250000" in shown
     assert "bad_usage" == book("stats", "--since", "soon", "--json").error["code"]
+
+
+def test_an_account_shows_its_limits_and_what_it_staked(books) -> None:
+    """Made again with --exist-ok it is the same; limits and holds stand in it."""
+    assert 1 == books("account", "create", "bob").status
+    again = books("account", "create", "bob", "--initial", "7", "--exist-ok", "--json").document
+    assert ("bob", "7") == (again["account_id"], again["balance"])
+    books("limit", "balance", "200", "--account", "bob")
+    books("limit", "spending", "bob", "50", "--per", "day")
+    books("hold", "bob", "3")
+    shown = books("account", "show", "bob", "--json").document
+    assert ("200", "50", 86400, "3") == tuple(
+        shown[name] for name in ("balance_max", "spend_max", "spend_period_s", "total_staked")
+    )
+    lines = books("account", "show", "bob").out.splitlines()
+    assert ["staked", "may hold", "may spend"] == [
+        name for name in ("staked", "may hold", "may spend") for line in lines if name in line
+    ]

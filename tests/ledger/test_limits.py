@@ -138,3 +138,20 @@ def test_together_they_do_not_pass_a_limit(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert 4 == sum(pool.map(attempt, ["carol"] * 10))
         assert 3 == sum(pool.map(attempt, ["bob"] * 10))
+
+
+def test_an_account_tells_its_limits(ledger: Ledger) -> None:
+    """What was set is read back, and None where there is none of its own."""
+
+    def told() -> tuple[object, ...]:
+        account = ledger.get_account("alice")
+        limits = (account.balance_max, account.spend_max, account.spend_period)
+        return (*limits, account.overdraft_max)
+
+    ledger.limit_balance(None, 5000)
+    assert (None, None, None, None) == told()
+    ledger.limit_balance("alice", 200)
+    ledger.limit_spending("alice", 10, DAY)
+    ledger.limit_overdraft("alice", 5)
+    assert (200 * ONE, 10 * ONE, 86_400_000_000, 5 * ONE) == told()
+    assert told()[0] == {a.account_id: a for a in ledger.accounts()[0]}["alice"].balance_max

@@ -139,6 +139,9 @@ class AccountOut(BaseModel):
     total_staked: str
     debt: str
     overdraft_max: str | None
+    balance_max: Annotated[str | None, Field(description="Its own; null: the token's counts.")]
+    spend_max: Annotated[str | None, Field(description="In each period.")]
+    spend_period_s: float | None
     created_at: str
     frozen: bool
     closed: bool
@@ -340,6 +343,9 @@ def account_out(account: Account) -> AccountOut:
         total_staked=format_amount(account.total_staked, decimals=decimals),
         debt=format_amount(account.debt, decimals=decimals),
         overdraft_max=human(account.overdraft_max, decimals),
+        balance_max=human(account.balance_max, decimals),
+        spend_max=human(account.spend_max, decimals),
+        spend_period_s=None if account.spend_period is None else account.spend_period / 1_000_000,
         created_at=format_timestamp(account.created_at),
         frozen=account.frozen_at is not None,
         closed=account.closed_at is not None,

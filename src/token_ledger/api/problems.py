@@ -30,6 +30,7 @@ from token_ledger.errors import (
     UnknownBatchError,
     UnknownEntryError,
     UnknownFindingError,
+    UnknownHoldError,
     UnknownRuleError,
     UnknownTokenError,
 )
@@ -44,6 +45,7 @@ _STATUSES: tuple[tuple[type[TokenLedgerError], int], ...] = (
     (UnknownTokenError, 404),
     (UnknownRuleError, 404),
     (UnknownFindingError, 404),
+    (UnknownHoldError, 404),
     (KeyConflictError, 409),
     (AccountExistsError, 409),
     (TokenExistsError, 409),

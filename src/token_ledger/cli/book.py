@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -36,15 +37,17 @@ def account() -> None:
     "--address", metavar="0x…", help="Register this address; otherwise a vault's is derived."
 )
 @click.option("--initial", metavar="AMOUNT", help="Mint this to it, once.")
+@click.option("--exist-ok", is_flag=True, help="Take the account of that id that is there.")
 @pass_app
 def account_create(
-    app: App, /, *, account_id: str, address: str | None, initial: str | None
+    app: App, /, *, account_id: str, address: str | None, initial: str | None, exist_ok: bool
 ) -> None:
     """Make an account, at a registered address or a derived one. The address never changes."""
     with app.open_ledger() as ledger:
-        _answer_account(
-            app, ledger.create_account(account_id, address=address, initial_balance=initial)
+        made = ledger.create_account(
+            account_id, address=address, initial_balance=initial, exist_ok=exist_ok
         )
+        _answer_account(app, made)
 
 
 @account.command("show")
@@ -122,9 +125,18 @@ def _account_json(account: Account) -> dict[str, Any]:
         "created_at": format_timestamp(account.created_at),
         "debt": human(account.debt, account.decimals),
         "overdraft_max": human(account.overdraft_max, account.decimals),
+        "balance_max": human(account.balance_max, account.decimals),
+        "spend_max": human(account.spend_max, account.decimals),
+        "spend_period_s": account.spend_period and account.spend_period / 1_000_000,
         "frozen": account.frozen_at is not None,
         "closed": account.closed_at is not None,
     }
+
+
+def _spending(document: dict[str, Any]) -> str | None:
+    if document["spend_max"] is None:
+        return None
+    return f"{document['spend_max']} in {dt.timedelta(seconds=document['spend_period_s'])}"
 
 
 def _answer_account(app: App, account: Account) -> None:
@@ -139,8 +151,11 @@ def _answer_account(app: App, account: Account) -> None:
                 ("balance", document["balance"]),
                 ("earned", document["total_earned"]),
                 ("spent", document["total_spent"]),
+                ("staked", document["total_staked"] if account.total_staked else None),
                 ("owes", document["debt"] if account.debt else None),
                 ("may owe", document["overdraft_max"]),
+                ("may hold", document["balance_max"]),
+                ("may spend", _spending(document)),
                 ("created", document["created_at"]),
                 ("frozen", "yes" if account.frozen_at is not None else None),
                 ("closed", "yes" if account.closed_at is not None else None),

@@ -29,6 +29,7 @@ PAGE_MAX = 1_000
 _FIGURES = (
     *("balance", "total_earned", "total_spent", "total_staked", "updated_at"),
     *("frozen_at", "closed_at", "debt", "overdraft_max"),
+    *("balance_max", "spend_max", "spend_period"),
 )
 
 
@@ -64,7 +65,9 @@ class Account:
     zero, because what is owed was drawn by an entry. `overdraft_max` is how far it may go below
     zero, None for not at all. `total_earned` is all that it ever received, mints included, and
     `total_spent` all that it ever sent, burns included; draws and repayments of debt are in
-    neither. `derived`: its address is that of a vault nobody has registered.
+    neither. `derived`: its address is that of a vault nobody has registered. `balance_max` is its
+    own limit of holding, None where the token's counts; `spend_max` that of spending in each
+    `spend_period` (microseconds).
     """
 
     account_id: str
@@ -82,6 +85,9 @@ class Account:
     escrow: bool = False
     debt: int = 0
     overdraft_max: int | None = None
+    balance_max: int | None = None
+    spend_max: int | None = None
+    spend_period: int | None = None
 
     @property
     def amount(self) -> str:
@@ -323,4 +329,7 @@ def _account(row: Row[Any], token: StoredToken | None) -> Account:
         escrow=row.escrow_of is not None,
         debt=row.debt or 0,
         overdraft_max=row.overdraft_max,
+        balance_max=row.balance_max,
+        spend_max=row.spend_max,
+        spend_period=row.spend_period,
     )

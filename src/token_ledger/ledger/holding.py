@@ -87,7 +87,7 @@ class Holding(Verbs):
         return self.run(lambda c: holds.release(Desk(c, self.context, token), wanted, words=words))
 
     def get_hold(self, hold_id: bytes | str) -> Hold:
-        """Return a hold, ended or not. Raises HoldError for an id that is none."""
+        """Return a hold, ended or not. Raises UnknownHoldError for an id that is none."""
         token, wanted = self.token, _hold_id(hold_id)
         with self.read() as connection:
             return holds.read(Desk(connection, self.context, token), wanted)

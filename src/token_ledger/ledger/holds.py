@@ -20,7 +20,12 @@ from sqlalchemy import insert, select, update
 from token_ledger.core.parse import format_amount, format_timestamp
 from token_ledger.core.strict import to_hex
 from token_ledger.core.types import ESCROW_PREFIX, Record, Texts
-from token_ledger.errors import HoldError, SelfTransferError, TimestampError
+from token_ledger.errors import (
+    HoldError,
+    SelfTransferError,
+    TimestampError,
+    UnknownHoldError,
+)
 from token_ledger.ledger import accounts, schema
 from token_ledger.ledger.balances import CAPTURE, HOLD, RELEASE
 from token_ledger.ledger.composite import Composite, Desk, lock, post_inside
@@ -180,10 +185,10 @@ def expire(desk: Desk, hold_id: bytes) -> bool:
 
 
 def read(desk: Desk, hold_id: bytes) -> Hold:
-    """Return a hold as this transaction sees it. Raises HoldError for an id that is none."""
+    """Return a hold as this transaction sees it. Raises UnknownHoldError for an id that is none."""
     found = list_holds(desk, hold_id=hold_id)
     if not found:
-        raise HoldError(f"no hold {to_hex(hold_id)}", hint="its id is that of its entry")
+        raise UnknownHoldError(f"no hold {to_hex(hold_id)}", hint="its id is that of its entry")
     return found[0]
 
 
