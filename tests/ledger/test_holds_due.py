@@ -113,6 +113,19 @@ def test_nothing_is_released_without_need_or_use(stakes: Ledger, clock: Clock) -
     assert (3, 2) == (len(stakes.holds("alice")), stakes.expire_holds())
 
 
+def test_what_another_rule_refuses_releases_nothing(stakes: Ledger, clock: Clock) -> None:
+    """Neither a limit of spending nor one of holding leaves releases behind, in lists as well."""
+    clock.time += 2 * MINUTE
+    stakes.limit_spending("alice", 20, dt.timedelta(days=1))
+    stakes.limit_balance("bob", 15)
+    for value, code in ((30, "spend_limit"), (16, "balance_limit")):
+        record = stakes.record("alice", "bob" if value < 20 else "system", value, reason="x")
+        (refused,) = stakes.post_many([record], atomic=False)
+        assert code == getattr(refused, "code", None)
+        assert (10, 3) == (stakes.get_balance("alice"), len(stakes.holds("alice")))
+    assert 0 == stakes.spend("alice", 15, to="bob", reason="x").balance_after_to - 15
+
+
 def test_a_captured_part_and_a_released_hold_are_not_given_twice(
     stakes: Ledger, clock: Clock
 ) -> None:

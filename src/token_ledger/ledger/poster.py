@@ -189,6 +189,9 @@ class Poster:
             due = self._due.covering(payer, request.value)
             if not due:
                 raise
+            # What else refuses it does so before anything is released.
+            value, now = request.value, self._latest
+            payer.check_pay(value, self._token, now=now, waived=waived, credit=value)
         for hold in due:
             enter(self._due.release(hold, payer), free, RELEASE)
             self.accounts[request.from_no].stake(-hold.remaining)
