@@ -168,6 +168,45 @@ def test_a_bridge_waits_for_the_cut_over(ledger: Ledger, url: str) -> None:
     assert [] == found(reconcile(ledger, url))
 
 
+@pytest.mark.parametrize("what", ["mint", "burn"])
+def test_a_bridge_before_the_books_know_of_the_cut_over_is_found(
+    ledger: Ledger, url: str, what: str
+) -> None:
+    """Finalized and bridged past the commands: a finding while the books are open, no issuance.
+
+    When the cut-over is final it is an entry, and no finding.
+    """
+    seal(ledger)
+    sign(ledger, books.operator())
+    contract = migrate(ledger, url).contract
+    let_bridge(url, contract)
+    mine(url)
+    ingest(ledger, url)
+    alice, before = address_of(ledger, "alice"), ledger.get_balance("alice")
+    call(url, books.operator().address, contract, "finalize()")
+    call(url, BRIDGE, contract, f"crosschain{what.title()}(address,uint256)", hex_data(alice), 2)
+    ingest(ledger, url)
+    assert ledger.tokens()[0].finalized_at is None
+    kind = kinds.BRIDGE_MINT if what == "mint" else kinds.BRIDGE_BURN
+    assert [kind] == found(reconcile(ledger))
+    early = reconcile(ledger, url)
+    assert kind in found(early)
+    assert kinds.MISSING_IN_LEDGER not in found(early)
+    assert (0, 40, 0, 0) == (
+        early.imported, early.matched, early.bridge_mints, early.bridge_burns,
+    )  # fmt: skip
+    assert before == ledger.get_balance("alice")
+    mine(url)
+    ingest(ledger, url)
+    result = reconcile(ledger, url)
+    assert [] == found(result)
+    minted = what == "mint"
+    assert (41, 1, minted, not minted) == (
+        result.matched, result.imported, result.bridge_mints, result.bridge_burns,
+    )  # fmt: skip
+    assert before + (2 if minted else -2) == ledger.get_balance("alice")
+
+
 def test_import_records_a_cut_over_that_became_final(ledger: Ledger, url: str) -> None:
     """Nobody has to run the command again: the import sees that the cut-over is final."""
     cut_over(ledger, url)

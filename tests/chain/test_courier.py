@@ -127,6 +127,26 @@ def test_what_an_earlier_run_left_is_taken_over(rpc: Rpc) -> None:
     assert 2 == count(rpc)
 
 
+def test_a_gap_that_a_reorganisation_leaves_is_told(rpc: Rpc) -> None:
+    """What was mined before ours is taken back and forgotten: told, settled, and sent anew."""
+    sent = courier(rpc)
+    before = rpc.call("evm_snapshot")
+    first = sent.send(TO, b"\1", gas=50_000)
+    rpc.call("anvil_mine", ["0x1"])
+    assert sent.wait(first).succeeded
+    rpc.call("evm_revert", [before])
+    rpc.call("anvil_dropAllTransactions")
+    second = sent.send(TO, b"\2", gas=50_000)
+    with pytest.raises(NonceTakenError, match="took back nonces 0 to 0"):
+        sent.wait(second)
+    assert not sent.is_idle
+    sent.settle()
+    hashes = [sent.send(TO, data, gas=60_000) for data in (b"\1", b"\2")]
+    rpc.call("anvil_mine", ["0x1"])
+    assert all(sent.wait(tx_hash).succeeded for tx_hash in hashes)
+    assert 2 == count(rpc)
+
+
 def test_the_ceiling_holds(rpc: Rpc) -> None:
     """Over the ceiling nothing more is offered: it is said that the transaction waits."""
     sent = courier(rpc, fee_max_wei=2 * GWEI, timeout_s=1.5)

@@ -5,6 +5,8 @@
     lost      the node no longer knows it: sent again as it was, so that no gap of nonces stays
     overtaken another transaction took the nonce: NonceTakenError, and the caller looks where
               the chain stands before it sends anything more
+    taken back a reorganisation took back what was mined before it, and the node forgot that:
+              NonceTakenError as well, for the gap would never close by itself
 
 Whatever becomes of a nonce, at most one of the transactions that bear it is ever executed.
 """
@@ -24,6 +26,7 @@ from token_ledger.core.address import to_checksum
 from token_ledger.errors import ChainError
 
 STUCK_AFTER_S = 60.0
+GAP_AFTER_S = 3.0
 FEE_STEPS_MAX = 40
 _POLL_MIN_S, _POLL_MAX_S = 0.002, 1.0
 _UNDERPRICED = re.compile(
@@ -80,9 +83,12 @@ class Courier(Sender):
         self._fee_max_wei = fee_max_wei
         self._take_over = take_over
         self._letters: dict[bytes, _Letter] = {}
+        self._gave_up = False
 
     def settle(self) -> None:
         """Wait until nothing of this payer is on its way, or (`take_over`) go before it."""
+        self._gave_up = self._gave_up or bool(self._letters)
+        self._letters.clear()
         if self._take_over:
             self._nonce = self._mined()
         else:
@@ -112,6 +118,7 @@ class Courier(Sender):
             return super().wait(tx_hash)
         deadline = time.monotonic() + self._timeout_s
         push_at = time.monotonic() + self._stuck_after_s
+        gap_at = time.monotonic() + min(GAP_AFTER_S, self._stuck_after_s)
         pause_s = _POLL_MIN_S
         while True:
             receipt = next((r for r in self.receipts(letter.hashes) if r is not None), None)
@@ -125,6 +132,9 @@ class Courier(Sender):
                     f"{self._timeout_s:g} s, at {letter.fees} wei",
                     hint="raise --max-gas-price, or wait, then run it again: nothing is lost",
                 )
+            if now > gap_at:
+                self._check_gap(letter)
+                gap_at = time.monotonic() + GAP_AFTER_S
             if now > push_at:
                 self._push(letter)
                 push_at = time.monotonic() + self._stuck_after_s
@@ -134,7 +144,7 @@ class Courier(Sender):
     @property
     def is_idle(self) -> bool:
         """Whether nothing that this courier sent may still be executed, as far as it knows."""
-        return not self._letters
+        return not self._letters and not self._gave_up
 
     # --- one letter
 
@@ -198,6 +208,18 @@ class Courier(Sender):
         if lost or dearer:  # those behind it wait for this nonce
             with contextlib.suppress(TooDearError):  # it waits for cheaper days
                 self._post(letter)
+
+    def _check_gap(self, letter: _Letter) -> None:
+        """Raise NonceTakenError where a nonce before this letter's is free, and nobody fills it."""
+        mined = self._mined()
+        if mined >= letter.nonce or any(mined == other.nonce for other in self._letters.values()):
+            return
+        if self.rpc.quantity("eth_getTransactionCount", [self._from, "pending"]) <= mined:
+            raise NonceTakenError(
+                f"the chain took back nonces {mined} to {letter.nonce - 1} of "
+                f"{to_checksum(self.payer.address)}",
+                hint="it was reorganised: run it again",
+            )
 
     def _mined(self) -> int:
         return self.rpc.quantity("eth_getTransactionCount", [self._from, "latest"])
