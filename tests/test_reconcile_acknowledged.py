@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.onchain import ENTRIES, SMALL, found, go_on, sql
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.core import findings as kinds
 from token_ledger.core.acknowledgement import FIGURES_CHANGED, TIME_OVER
+from token_ledger.core.parse import format_timestamp
 from token_ledger.core.types import Finding
 from token_ledger.errors import DatabaseError, NotReadyError, UnknownFindingError, UsageError
 from token_ledger.finalize import finalize
@@ -241,6 +243,28 @@ def test_all_findings_become_lines(ledger: Ledger, fresh_anvil: str, tmp_path: P
     assert ["findingsFalse.jsonl", "findingsTrue.jsonl"] == sorted(
         path.name for path in tmp_path.glob("*.jsonl")
     )
+
+
+def test_every_line_tells_how_old_its_finding_is(
+    ledger: Ledger, fresh_anvil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier run saw is as old as that; what none saw, as this one; also unrecorded."""
+    monkeypatch.setattr("token_ledger.reconcile._TOLD_AT_ONCE", 2)
+    sql(ledger, "UPDATE chain_transfers SET value = NUM(1) WHERE seq IN (20, 21)")
+    known = {finding.finding_id for finding in ledger.findings()}
+    reconcile(ledger)
+    sql(ledger, "UPDATE chain_transfers SET value = NUM(1) WHERE seq IN (22, 23, 24)")
+    seen = {"0x" + f.finding_id.hex(): f.to_json(0)["first_seen"] for f in ledger.findings()}
+    assert (0, 2) == (len(known), len(seen))
+    with writing_findings(tmp_path / "found.jsonl") as each:
+        result = reconcile(ledger, each=each, record=False)
+    lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    assert 5 == len(lines) == result.findings_total
+    now = format_timestamp(result.known.now)
+    assert {line["id"]: seen.get(line["id"], now) for line in lines} == {
+        line["id"]: line["first_seen"] for line in lines
+    }
+    assert seen.items() <= {line["id"]: line["first_seen"] for line in lines}.items()
 
 
 # --- incremental

@@ -9,10 +9,13 @@ import pytest
 from tests import books
 from tests.chain.fake_node import FakeNode
 from tests.chain.living import NOBODY, LivingToken, log
-from tests.entered import A, B, bring, take_in
+from tests.damage import damage
+from tests.entered import A, B, C, bring, life, take_in
 from tests.onchain import found
 
 from token_ledger.core import findings as kinds
+from token_ledger.core.parse import format_amount
+from token_ledger.core.report_page import Page
 from token_ledger.ledger import Ledger
 from token_ledger.reconcile import Scope, reconcile
 
@@ -47,3 +50,42 @@ def test_a_mint_past_every_supply_is_not_a_sender_without_money(ledger: Ledger) 
     [finding] = reconcile(ledger).findings
     assert kinds.ENTRY_STOPPED == finding.kind
     assert finding.message.startswith("a mint takes the supply past")
+
+
+def test_every_finding_says_where(ledger: Ledger) -> None:
+    """Block and transaction of what was imported; the pinned block of what was asked."""
+    chain = LivingToken(life(), head=20)
+    with FakeNode(chain) as node:
+        take_in(ledger, node.url)
+        bring(ledger, node.url)
+        damage(ledger, "chain_transfers", "DELETE FROM chain_transfers WHERE block_number = 4")
+        chain.extra.update({A: 3, NOBODY: -3})
+        chain.implementation, chain.code = B.rjust(32, b"\0"), "0x6002"
+        result = reconcile(ledger, node.url)
+    where = {f.kind: (f.details["block"], f.details["tx"]) for f in result.findings}
+    assert {
+        kinds.BALANCE_DRIFT: (20, None),
+        kinds.SUPPLY_DRIFT: (20, None),
+        kinds.CODE_DIFFERS: (20, None),
+        kinds.MISSING_ON_CHAIN: (4, chain.logs[1]["transactionHash"]),
+    } == where
+
+
+def test_the_page_counts_what_came_from_the_chain(ledger: Ledger) -> None:
+    """Imported entries and what waits, beside what an amount of base units is worth."""
+    chain = LivingToken([*life(), log(17, 0, C, A, 2**90)], head=20, depth=6)
+    with FakeNode(chain) as node:
+        take_in(ledger, node.url, decimals=18)
+        bring(ledger, node.url)
+        result = reconcile(ledger)
+        page = Page(result, ledger.token, now=0).render()
+        assert result.imported and result.pending
+        for name, number in (("imported", result.imported), ("pending", result.pending)):
+            assert f'<data id="{name}" value="{number}">' in page
+        chain.head = 40
+        bring(ledger, node.url)
+        stopped = reconcile(ledger)
+    [finding] = stopped.findings
+    amount = format_amount(int(str(finding.details["held"])), decimals=18)
+    held_html = f"<dt>held</dt><dd><code>{amount} {ledger.token.symbol}</code></dd>"
+    assert held_html in Page(stopped, ledger.token, now=0).render()

@@ -63,6 +63,7 @@ class Followed:
         self.contract = contract
         self.home = home
         self.result = result
+        self.block_number = 0  # at which the chain is asked
 
     def compare_books(self, scope: Scope, progress: Progress) -> None:
         """Compare entries with logs, and add what differs to the result."""
@@ -91,7 +92,7 @@ class Followed:
             found = imports.read_stopped(connection, token, contract, home.stopped)
             self.result.add([] if found is None else [entry_stopped(*found)])
         self.result.add(
-            hold_uncovered(escrow, claimed=claimed, held=held)
+            hold_uncovered(escrow, claimed=claimed, held=held, block_number=home.next_block - 1)
             for escrow, claimed, held in import_joins.read_uncovered(connection, token)
         )
         self._compare_headers()
@@ -128,6 +129,7 @@ class Followed:
         self, rpc: Rpc, at: Block, block_number: int, views: Views, progress: Progress
     ) -> None:
         """Compare supply and balances at a block with what entries and pending transfers leave."""
+        self.block_number = block_number
         connection, token = self.connection, self.token
         replayed = mirror_joins.last_entry_no(connection, token, self.home.replayed_number)
         last = max(replayed, import_joins.last_entry_no(connection, token, block_number))
@@ -138,7 +140,9 @@ class Followed:
         expected -= changes.pop(ZERO_ADDRESS, 0)
         [actual] = views.numbers([contracts.TOTAL_SUPPLY_CALL])
         if actual != expected:
-            self.result.add([supply_differs(expected=expected, on_chain=actual)])
+            self.result.add(
+                [supply_differs(expected=expected, on_chain=actual, block_number=block_number)]
+            )
         for page in mirror_joins.read_balances(
             connection, token, last_entry_no=last, page=_BALANCES_PAGE
         ):
@@ -161,7 +165,16 @@ class Followed:
         for (address, entered), actual in zip(holders, views.numbers(calls), strict=True):
             expected = entered + changes.pop(address, 0)
             if actual != expected:
-                self.result.add([balance_differs(address, expected=expected, on_chain=actual)])
+                self.result.add(
+                    [
+                        balance_differs(
+                            address,
+                            expected=expected,
+                            on_chain=actual,
+                            block_number=self.block_number,
+                        )
+                    ]
+                )
         self.result.balances += len(holders)
         progress("balances", self.result.balances, None)
 
@@ -170,10 +183,11 @@ class Followed:
         code = get_code(rpc, address, block=at)
         found = keccak(code) if code else None
         if found != recorded:
-            self.result.add([code_differs(recorded, found)])
+            self.result.add([code_differs(recorded, found, block_number=self.block_number)])
         runs = read_implementation(rpc, address, block=at)
         if runs is not None and (runs or None) != self.contract.implementation:
-            self.result.add([upgraded(self.contract.implementation, runs or None)])
+            before, now = self.contract.implementation, runs or None
+            self.result.add([upgraded(before, now, block_number=self.block_number)])
 
 
 __all__ = ["Followed"]

@@ -124,7 +124,7 @@ def _find_upgrade(nodes: Nodes, contract: StoredContract, final: BlockHeader) ->
         if runs is None or (runs or None) == contract.implementation:
             return []
         found.append(runs)
-    return [upgraded(contract.implementation, found[0] or None)]
+    return [upgraded(contract.implementation, found[0] or None, block_number=final.number)]
 
 
 def _home(

@@ -41,6 +41,9 @@ from token_ledger.ledger.timeline import read_timeline
 from token_ledger.node import meet_again
 
 WHOLE = Scope()
+Told = Callable[[ReconcileResult, Finding, str], None]
+"""What is called with every finding and its state, while a run goes on."""
+_TOLD_AT_ONCE = 500
 
 
 def reconcile(
@@ -51,7 +54,7 @@ def reconcile(
     scope: Scope = WHOLE,
     allow_code: Collection[bytes] = (),
     record: bool = True,
-    each: Callable[[ReconcileResult, Finding, str], None] | None = None,
+    each: Told | None = None,
     timeline: bool = False,
     progress: Progress = no_progress,
 ) -> ReconcileResult:
@@ -96,6 +99,32 @@ def reconcile(
     return run.result
 
 
+class _Teller:
+    """Tells of findings with their age: some at a time, so that their rows are looked up at once.
+
+    What no run has seen before is as old as this one.
+    """
+
+    def __init__(self, ledger: Ledger, connection: Connection, each: Told) -> None:
+        self._ledger, self._connection, self._each = ledger, connection, each
+        self._waiting: list[tuple[Finding, str]] = []
+
+    def __call__(self, result: ReconcileResult, finding: Finding, state: str) -> None:
+        self._waiting.append((finding, state))
+        if len(self._waiting) >= _TOLD_AT_ONCE:
+            self.tell(result)
+
+    def tell(self, result: ReconcileResult) -> None:
+        """Tell of what waits."""
+        waiting, self._waiting = self._waiting, []
+        names = list({result.id_of(finding) for finding, _ in waiting})
+        known = reconciled.read_first_seen(self._connection, self._ledger.token, names)
+        result.first_seen = {name: known.get(name, result.known.now) for name in names}
+        for finding, state in waiting:
+            self._each(result, finding, state)
+        result.first_seen = {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Node:
     rpc: Rpc
@@ -110,7 +139,7 @@ class _Run:
     ledger: Ledger
     scope: Scope
     allow_code: Collection[bytes]
-    each: Callable[[ReconcileResult, Finding, str], None] | None
+    each: Told | None
     timeline: bool
     progress: Progress
     result: ReconcileResult = field(init=False)
@@ -123,7 +152,8 @@ class _Run:
         ledger = self.ledger
         known = acknowledged.read_acknowledged(connection, ledger.token, now=ledger.now())
         result = ReconcileResult(contract.address, contract.chain_id, scope=self.scope)
-        result.known, result.each = known, self.each
+        teller = None if self.each is None else _Teller(ledger, connection, self.each)
+        result.known, result.each = known, teller
         if self.scope.incremental:
             point = reconciled.find_point(
                 connection, ledger.token, contract, known, on_chain=node is not None
@@ -144,6 +174,8 @@ class _Run:
                 number_min=books.reach.first_number,
                 number_max=books.compared,
             )
+        if teller is not None:
+            teller.tell(result)
         self.result = result
         self.far = reconciled.how_far(connection, ledger.token, contract, books.compared)
 
@@ -152,7 +184,7 @@ class _Run:
         ledger = self.ledger
         ledger.run(
             lambda c: reconciled.record_run(
-                c, ledger.token, self.result, self.far, now=ledger.now()
+                c, ledger.token, self.result, self.far, now=self.result.known.now
             )
         )
 

@@ -6,6 +6,8 @@ Said as findings. Pure; `core.match` does the same for what was replayed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
 from token_ledger.core.match import Line, MirroredTransfer, transfer_details
@@ -52,9 +54,15 @@ def entry_stopped(mirrored: MirroredTransfer, held: int) -> Finding:
 
 
 def match_import(
-    line: Line, mirrored: MirroredTransfer | None, broken: str | None
+    line: Line,
+    mirrored: MirroredTransfer | None,
+    broken: str | None,
+    where: Mapping[str, object],
 ) -> list[Finding]:
-    """Return how an imported entry differs from its log, and which rule it broke."""
+    """Return how an imported entry differs from its log, and which rule it broke.
+
+    `where`: block, transaction and log that it was imported from.
+    """
     details: dict[str, object] = {
         "entry_id": to_hex(line.entry_id),
         "ledger": {
@@ -70,7 +78,7 @@ def match_import(
                 "an entry was imported from a log that the mirror no longer holds: the mirror lost "
                 "a row, or was made anew from a node that leaves logs out; read it anew with "
                 "`import --again`, from another node if need be",
-                {**details, "chain": None},
+                {**details, "chain": None, **where},
             )
         ]
     found = []
@@ -133,21 +141,35 @@ def stranded(line: Line, *, left_behind: bool) -> Finding:
                 "to": to_checksum(line.to_address),
                 "value": str(line.value),
             },
+            **_at(None),
         },
     )
 
 
-def hold_uncovered(escrow: bytes, *, claimed: int, held: int) -> Finding:
-    """Return the finding for holds that claim more than their escrow account has."""
+def hold_uncovered(escrow: bytes, *, claimed: int, held: int, block_number: int) -> Finding:
+    """Return the finding for holds that claim more than their escrow account has.
+
+    `block_number`: up to which the books follow the chain.
+    """
     return Finding(
         kinds.HOLD_UNCOVERED,
         "the chain moved money out of an escrow vault, and the holds on it claim more than is left "
         "there: whoever operates the vault moved it; the holds are worth only what the vault holds",
-        {"address": to_checksum(escrow), "claimed": str(claimed), "ledger": str(held)},
+        {
+            "address": to_checksum(escrow),
+            "claimed": str(claimed),
+            "ledger": str(held),
+            **_at(block_number),
+        },
     )
 
 
-def balance_differs(address: bytes, *, expected: int, on_chain: int) -> Finding:
+def _at(block_number: int | None) -> dict[str, object]:
+    """Return where something was asked that no transaction did."""
+    return {"block": block_number, "tx": None}
+
+
+def balance_differs(address: bytes, *, expected: int, on_chain: int, block_number: int) -> Finding:
     """Return the finding for a `balanceOf` that is not what the transfers leave."""
     return Finding(
         kinds.BALANCE_DRIFT,
@@ -158,11 +180,12 @@ def balance_differs(address: bytes, *, expected: int, on_chain: int) -> Finding:
             "ledger": str(expected),
             "chain": str(on_chain),
             "difference": str(on_chain - expected),
+            **_at(block_number),
         },
     )
 
 
-def supply_differs(*, expected: int, on_chain: int) -> Finding:
+def supply_differs(*, expected: int, on_chain: int, block_number: int) -> Finding:
     """Return the finding for a `totalSupply` that is not what mints and burns leave."""
     return Finding(
         kinds.SUPPLY_DRIFT,
@@ -172,22 +195,31 @@ def supply_differs(*, expected: int, on_chain: int) -> Finding:
             "ledger": str(expected),
             "chain": str(on_chain),
             "difference": str(on_chain - expected),
+            **_at(block_number),
         },
     )
 
 
-def upgraded(before: bytes | None, now: bytes | None) -> Finding:
-    """Return the finding for a proxy that runs other code than when its token was taken in."""
+def upgraded(before: bytes | None, now: bytes | None, *, block_number: int) -> Finding:
+    """Return the finding for a proxy that runs other code than when its token was taken in.
+
+    `block_number`: at which it was asked.
+    """
     shown = [None if address is None else to_checksum(address) for address in (before, now)]
     return Finding(
         kinds.CODE_DIFFERS,
         "the contract is a proxy (EIP-1967) and runs other code than when the token was taken in: "
         "its owner upgraded it; read what changed, for transfers may mean something else now",
-        {"aspect": "implementation", "ledger": shown[0], "chain": shown[1]},
+        {
+            "aspect": "implementation",
+            "ledger": shown[0],
+            "chain": shown[1],
+            **_at(block_number),
+        },
     )
 
 
-def code_differs(recorded: bytes | None, found: bytes | None) -> Finding:
+def code_differs(recorded: bytes | None, found: bytes | None, *, block_number: int) -> Finding:
     """Return the finding for a contract whose code is not what it was when it was taken in."""
     return Finding(
         kinds.CODE_DIFFERS,
@@ -197,5 +229,6 @@ def code_differs(recorded: bytes | None, found: bytes | None) -> Finding:
             "aspect": "code",
             "ledger": None if recorded is None else to_hex(recorded),
             "chain": None if found is None else to_hex(found),
+            **_at(block_number),
         },
     )

@@ -29,6 +29,7 @@ FINDINGS_SHOWN_MAX = 1_000
 """So many are in the page, and as many acknowledged ones; JSON Lines hold all."""
 _SIDES = ("ledger", "transfers", "chain", "stored", "difference")
 _WHERE = ("block", "block_hash", "tx", "log_index")
+_AMOUNTS = ("held", "claimed")
 _SAID_ABOVE = ("contract",)
 _ID_DIGITS_SHOWN = 12
 _POLICY = (
@@ -111,6 +112,14 @@ class Page:
             ("findings", "Findings", result.findings_total, "open"),
             ("acknowledged", "Acknowledged", result.acknowledged_total, "listed apart"),
         ]
+        followed = [
+            ("imported", "Imported", result.imported, "entries of the chain"),
+            ("pending", "Not imported", result.pending, "transfers that wait"),
+            ("bridge-mints", "Bridge mints", result.bridge_mints, "imported"),
+            ("bridge-burns", "Bridge burns", result.bridge_burns, "imported"),
+        ]
+        if any(number for _, _, number, _ in followed):
+            cells[1:1] = followed
         shown = "".join(
             f"<div><dt>{_text(what)}</dt>"
             f'<dd><data id="{name}" value="{number}">{number:,}</data>'
@@ -186,7 +195,7 @@ class Page:
         result, details = self.result, finding.details
         finding_id = result.id_of(finding)
         about = {
-            key: value
+            key: self._amount(value) if key in _AMOUNTS else value
             for key, value in details.items()
             if key not in (*_SIDES, *_WHERE, *_SAID_ABOVE)
         }

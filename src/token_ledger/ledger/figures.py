@@ -5,7 +5,12 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, func, select, text
 
 from token_ledger.ledger import engine as engines
-from token_ledger.ledger.mirror_schema import chain_batches, chain_contracts, chain_transfers
+from token_ledger.ledger.mirror_schema import (
+    chain_batches,
+    chain_blocks,
+    chain_contracts,
+    chain_transfers,
+)
 from token_ledger.ledger.schema import accounts, token_accounts, token_ledger
 from token_ledger.ledger.tokens import StoredToken
 
@@ -69,6 +74,7 @@ def refresh_statistics(engine: Engine) -> None:
     """
     if engine.dialect.name != "postgresql":
         return
-    names = ", ".join(table.name for table in (token_ledger, chain_transfers, accounts))
+    tables = (token_ledger, chain_transfers, chain_blocks, accounts)
+    names = ", ".join(table.name for table in tables)
     with engines.writing(engine) as connection:
         connection.execute(text(f"ANALYZE {names}"))

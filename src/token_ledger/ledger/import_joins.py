@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, case, func, select
 
 from token_ledger.core.match import Line, MirroredTransfer
+from token_ledger.core.strict import to_hex
 from token_ledger.core.types import ZERO_ADDRESS
 from token_ledger.ledger import schema
 from token_ledger.ledger.imports import MOVES
@@ -43,11 +44,15 @@ class Window(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """An imported entry, its log if the mirror holds it, and the rule that it broke."""
+    """An imported entry, its log if the mirror holds it, and the rule that it broke.
+
+    `where`: block, transaction and log that it was imported from.
+    """
 
     line: Line
     mirrored: MirroredTransfer | None
     broken: str | None
+    where: dict[str, object]
 
 
 def read_windows(
@@ -115,6 +120,9 @@ def read_window(
     rows = connection.execute(
         select(
             chosen.c.broken,
+            chosen.c.block_number.label("link_block"),
+            chosen.c.log_index.label("link_index"),
+            chosen.c.tx_hash.label("link_tx"),
             _ENTRY.id,
             _ENTRY.amount,
             _SENDER.c.address.label("sender_address"),
@@ -127,7 +135,8 @@ def read_window(
     for row in rows:
         line = Line(0, bytes(row.id), row.sender_address, row.receiver_address, row.amount)
         found = None if row.block_number is None else mirrored(row)
-        yield Imported(line, found, row.broken)
+        where = {"block": row.link_block, "tx": to_hex(row.link_tx), "log_index": row.link_index}
+        yield Imported(line, found, row.broken, where)
 
 
 def _joined(chosen: Any, contract: StoredContract) -> Any:

@@ -211,7 +211,7 @@ def _store_findings(
     connection: Connection, token: StoredToken, page: dict[bytes, Finding], run_no: int, now: int
 ) -> dict[bytes, int]:
     """Add findings, or bring their rows up to date; return when each was first seen."""
-    first_seen = _first_seen(connection, token, list(page))
+    first_seen = read_first_seen(connection, token, list(page))
     table = reconcile_findings.c
     for name, finding in page.items():
         values = {
@@ -231,9 +231,10 @@ def _store_findings(
     return {name: first_seen.get(name, now) for name in page}
 
 
-def _first_seen(
+def read_first_seen(
     connection: Connection, token: StoredToken, names: Sequence[bytes]
 ) -> dict[bytes, int]:
+    """Return when runs first saw some findings, by id; without those that none has seen."""
     table = reconcile_findings.c
     rows = connection.execute(
         select(table.finding_id, table.first_seen_at).where(
