@@ -93,7 +93,7 @@ def finalize(
     """
     with meet_again(ledger, rpc_url) as (rpc, chain):
         check_own_chain(ledger, chain.chain_id)
-        contract = _contract(ledger, chain.chain_id)
+        contract = _contract(ledger, rpc, chain.chain_id)
         check_token_contract(
             rpc, contract.address, ledger.token, known_code_hash=contract.code_hash
         )
@@ -127,14 +127,15 @@ def reopen(ledger: Ledger, rpc_url: str) -> None:
     """
     with meet_again(ledger, rpc_url) as (rpc, chain):
         check_may_reopen(ledger, rpc, chain.chain_id)
-        _contract(ledger, chain.chain_id)
+        _contract(ledger, rpc, chain.chain_id)
         ledger.run(lambda connection: cutover.reopen_books(connection, ledger.token))
 
 
-def _contract(ledger: Ledger, chain_id: int) -> StoredContract:
+def _contract(ledger: Ledger, rpc: Rpc, chain_id: int) -> StoredContract:
     with ledger.read() as connection:
         contract = mirror.contract_of(connection, ledger.token, chain_id)
     if contract is None:
+        check_no_snapshot(ledger, rpc, chain_id=chain_id)  # then there never will be one
         raise ForeignContractError(
             f"the ledger knows no contract of {ledger.token.symbol} on chain {chain_id}",
             hint="run `migrate` first",
