@@ -22,9 +22,9 @@ negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 413, 422]
 
 
 @pytest.fixture
-def served(sqlite_url: str, tmp_path: Path) -> Iterator[Api]:
+def served(database_url: str, tmp_path: Path) -> Iterator[Api]:
     """Yield an API with something of everything: a batch, a rule, a hold, room for requests."""
-    ledger = book(sqlite_url, tmp_path)
+    ledger = book(database_url, tmp_path)
     ledger.set_rule("publish", 1)
     ledger.award("alice", "publish")
     seal(ledger)
@@ -50,7 +50,7 @@ def test_every_operation_is_as_documented(served: Api, tmp_path: Path) -> None:
         *("--exclude-checks", "positive_data_acceptance"),
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=300
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=3000
     )
     assert 0 == done.returncode, (done.stdout + done.stderr)[-8_000:]
     assert f"Tested: {_operations(served)}" in done.stdout
