@@ -12,7 +12,7 @@ from tests.chain.living import LivingToken
 from tests.entered import bring, expected, held, life, take_in
 
 from token_ledger.errors import DatabaseError, UsageError
-from token_ledger.ledger import Ledger
+from token_ledger.ledger import Ledger, rollups
 from token_ledger.ledger.roles import grant_application_role
 
 
@@ -49,6 +49,22 @@ def test_application_works_as_that_role(application: str) -> None:
         ledger.set_canonical_chain(5)
         assert (6, 14) == (ledger.get_balance("c"), ledger.get_total_supply())
         assert 4 == len(ledger.get_statement("c").entries) + 1
+
+
+def test_statistics_are_kept_as_that_role(
+    application: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `stats` adds up is written by the role too, at first and on top of what is there."""
+    monkeypatch.setattr(rollups, "TAIL_MAX", 0)
+    with Ledger.open(application) as ledger:
+        for count in (1, 2):
+            ledger.transfer("a", "b", 1, reason="x")
+            ledger.get_statistics()
+            with ledger.read() as connection:
+                assert [] == list(rollups.tail(connection, 1))
+                kept = rollups.read_sums(connection, 1)
+            every = rollups.Key(rollups.ALL_DAYS, rollups.MOVE, "x")
+            assert rollups.Sum(count + 1, count + 1) == kept[every]
 
 
 def test_an_import_works_as_that_role(application: str) -> None:
