@@ -155,7 +155,7 @@ def test_logs_of_other_shapes_are_counted(ledger: Ledger) -> None:
     with FakeNode(LivingToken([*life(), odd], head=20)) as node:
         take_in(ledger, node.url)
         done = bring(ledger, node.url)
-    assert (10, 1, 1) == (done.transfers, done.skipped, done.unindexed)
+    assert (10, 1, 1) == (done.transfers, done.skipped, done.odd.counts["unindexed"])
 
 
 def test_a_followed_ledger_is_checked_recomputed_and_moved(

@@ -305,24 +305,6 @@ def test_books_that_were_stopped_go_on_when_the_mirror_is_mended(ledger: Ledger)
     assert home.stopped is None
 
 
-def test_a_proxy_that_was_upgraded_is_told(ledger: Ledger) -> None:
-    """Another implementation than at the beginning is a finding; the import goes on."""
-    chain = LivingToken(life(), head=8)
-    chain.implementation = A.rjust(32, b"\0")
-    with FakeNode(chain) as node:
-        take_in(ledger, node.url)
-        first = bring(ledger, node.url)
-        chain.implementation, chain.head = B.rjust(32, b"\0"), 20
-        done = bring(ledger, node.url)
-    assert first.entered is not None
-    assert done.entered is not None
-    assert ([], [kinds.CODE_DIFFERS]) == (
-        first.entered.findings,
-        [finding.kind for finding in done.entered.findings],
-    )
-    assert expected(chain, 20) == held(ledger)
-
-
 # --- reconcile
 
 
@@ -383,13 +365,3 @@ def test_a_log_that_the_mirror_gained_is_found(ledger: Ledger) -> None:
             " WHERE block_number = 3) WHERE block_number = 6"
         )
     assert [kinds.MISSING_IN_LEDGER] == found(reconcile(ledger))
-
-
-def test_a_proxy_is_compared_with_what_it_was(ledger: Ledger) -> None:
-    """An upgrade of a proxy, and other code, are findings of their kind at the pinned block."""
-    chain = LivingToken(life(), head=20)
-    with FakeNode(chain) as node:
-        take_in(ledger, node.url)
-        bring(ledger, node.url)
-        chain.implementation, chain.code = B.rjust(32, b"\0"), "0x6002"
-        assert [kinds.CODE_DIFFERS] * 2 == found(reconcile(ledger, node.url))

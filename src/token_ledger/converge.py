@@ -26,7 +26,7 @@ from token_ledger.chain.proven import prove_blocks
 from token_ledger.chain.rpc import UnknownBlockError
 from token_ledger.chain.verified import VerifyingReader
 from token_ledger.core.progress import Progress
-from token_ledger.core.transfers import BlockHeader, ChainRange
+from token_ledger.core.transfers import BlockHeader, ChainRange, OddLogs
 from token_ledger.enter import EnterResult, enter
 from token_ledger.errors import ChainError, DisagreementError, ForkedError, RpcError, UsageError
 from token_ledger.ledger import Connection, Ledger, mirror, mirror_forks, mirror_locks
@@ -60,7 +60,7 @@ class Tally:
     transfers: int = 0
     batches: int = 0
     skipped: int = 0
-    unindexed: int = 0
+    odd: OddLogs = field(default_factory=OddLogs)
     entered: EnterResult | None = None
     mended: Mended | None = None
     first: int | None = None
@@ -244,7 +244,7 @@ class Importer:
             tally.transfers += len(part.transfers)
             tally.batches += len(part.batches)
             tally.skipped += part.skipped
-            tally.unindexed += part.transfers.unindexed
+            tally.odd.extend(part.transfers.odd)
             tally.next_block = part.to_block + 1
 
     def _enter(self) -> None:
@@ -326,13 +326,14 @@ class Importer:
             if from_block is not None and from_block < begin:
                 raise UsageError(
                     f"--from-block {from_block} is before what was imported: from block {begin} on",
-                    hint="leave --from-block away to go on; only a first import chooses",
+                    hint="only a first import chooses: leave --from-block away to go on, or import "
+                    "into another database to have the earlier blocks too",
                 )
             if from_block is not None and from_block > cursor.next_block:
                 raise UsageError(
                     f"--from-block {from_block} would leave a gap: "
                     f"imported up to {cursor.next_block - 1}",
-                    hint="leave --from-block away to go on",
+                    hint="leave --from-block away to go on where it stands",
                 )
             return cursor.next_block
         left_out = "transfers" if contract.adopted else "replays"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 from token_ledger.chain import contracts
@@ -25,6 +25,8 @@ from token_ledger.core.address import to_checksum
 from token_ledger.core.agreement import Difference
 from token_ledger.core.hashing import keccak
 from token_ledger.core.progress import Progress, no_progress
+from token_ledger.core.strict import to_hex
+from token_ledger.core.transfers import ODDITIES, OddLog, OddLogs
 from token_ledger.enter import EnterResult
 from token_ledger.errors import ForeignContractError, UsageError
 from token_ledger.ledger import Ledger, StoredToken, batches, mirror
@@ -39,11 +41,11 @@ CONCURRENCY_MAX = 64
 class IngestResult:
     """What this run added: transfers of the blocks from `from_block` to `to_block`, both included.
 
-    `skipped` counts Transfer logs that are no ERC-20 transfers, `unindexed` those of them that say
-    their sides elsewhere than ERC-20 does, `orphaned` the transfers, of all contracts of the chain,
-    that reorganisations took back. Nothing new: to_block < from_block. `entered`: what became
-    entries, where the token lives on the chain. `mended`: what differed of that which the mirror
-    held before, where it was read again.
+    `skipped` counts Transfer logs that are no ERC-20 transfers; `odd` tells why, and the first of
+    them. `orphaned`: the transfers, of all contracts of the chain, that reorganisations took back.
+    Nothing new: `from_block` is the next block to come, and `to_block` the one before it.
+    `entered`: what became entries, where the token lives on the chain. `mended`: what
+    differed of that which the mirror held before, where it was read again.
     """
 
     contract: bytes
@@ -54,7 +56,7 @@ class IngestResult:
     from_block: int
     to_block: int
     orphaned: int = 0
-    unindexed: int = 0
+    odd: OddLogs = field(default_factory=OddLogs)
     entered: EnterResult | None = None
     mended: Mended | None = None
 
@@ -66,13 +68,27 @@ class IngestResult:
             "transfers": self.transfers,
             "batches": self.batches,
             "skipped": self.skipped,
-            "unindexed": self.unindexed,
+            "odd": {
+                "reasons": dict(sorted(self.odd.counts.items())),
+                "first": [_odd_json(one) for one in self.odd.first],
+            },
             "orphaned": self.orphaned,
             "from_block": self.from_block,
             "to_block": self.to_block,
             "entered": None if self.entered is None else self.entered.to_json(),
             "mended": None if self.mended is None else self.mended.to_json(),
         }
+
+
+def _odd_json(odd: OddLog) -> dict[str, object]:
+    return {
+        "block": odd.block_number,
+        "block_hash": to_hex(odd.block_hash),
+        "tx": to_hex(odd.tx_hash),
+        "log_index": odd.log_index,
+        "reason": odd.reason,
+        "message": ODDITIES[odd.reason],
+    }
 
 
 class How(TypedDict, total=False):
@@ -197,7 +213,7 @@ def results_of(importer: Importer) -> list[IngestResult]:
                 from_block=tally.first or 0,
                 to_block=tally.next_block - 1,
                 orphaned=importer.orphaned,
-                unindexed=tally.unindexed,
+                odd=tally.odd,
                 entered=tally.entered,
                 mended=tally.mended,
             )

@@ -23,6 +23,10 @@ TOKEN = bytes.fromhex(ADDRESS[2:])
 NOBODY = bytes(20)
 TRANSFER = "0x" + keccak(b"Transfer(address,address,uint256)").hex()
 SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"  # of EIP-1967
+BEACON_SLOT = "0xa3f0ad74e5423aebfd80d3ef4346578335a9a72aeaee59ff6cb3582b35133d50"
+PROXIABLE_SLOT = "0xc5f16f0fcc639fa48a6947836d9850f504798523bf8c9a3a87d5876cf622bcf7"
+OLD_SLOT = "0x7050c9e0f4ca769c69bd3a8ef740bc37934f8e2c036e5a723fd8ee048ed3f8c3"  # of USDC's proxy
+BEACON = b"\xbe" * 20
 
 
 def log(block: int, index: int, sender: bytes, receiver: bytes, value: int, **other: Any) -> Log:
@@ -68,7 +72,8 @@ class LivingToken(LogChain):
         super().__init__(logs, head=head, chain_id=chain_id)
         self.depth = depth
         self.extra: Counter[bytes] = Counter()
-        self.implementation = bytes(32)
+        self.slots: dict[str, bytes] = {}  # of the contract's storage, by their place
+        self.beacon = bytes(32)  # what the contract at BEACON says that proxies run
         self.code = "0x6001"
 
     def __call__(self, method: str, params: list[Any]) -> Any:
@@ -80,13 +85,15 @@ class LivingToken(LogChain):
         if method == "eth_getCode":
             return self.code if params[0].lower() == ADDRESS else "0x"
         if method == "eth_getStorageAt":
-            return "0x" + self.implementation.hex() if params[1] == SLOT else "0x" + "00" * 32
+            return "0x" + self.slots.get(params[1], bytes(32)).hex()
         if method == "eth_call":
             return self._call(params[0], params[1])
         return super().__call__(method, params)
 
     def _call(self, call: dict[str, str], block: Any) -> Any:
         data = bytes.fromhex(call["data"][2:])
+        if call["to"] == "0x" + BEACON.hex():
+            return "0x" + self.beacon.hex()
         left = sums(self.logs, self._number(block))
         left.update(self.extra)
         answers = {

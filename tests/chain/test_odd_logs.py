@@ -12,6 +12,15 @@ from tests.chain.log_node import TRANSFER, make_log
 
 from token_ledger.chain.contracts import CROSSCHAIN_BURN_TOPIC, CROSSCHAIN_MINT_TOPIC
 from token_ledger.chain.decoding import decode_logs
+from token_ledger.core.transfers import (
+    MALFORMED,
+    NOT_FUNGIBLE,
+    ODD_KEPT_MAX,
+    ODDITIES,
+    UNINDEXED,
+    WIDE,
+    OddLog,
+)
 
 ADDRESS = "0x" + "c0" * 20
 ALICE, BRIDGE, NOBODY = b"\xa1" * 20, b"\xb2" * 20, bytes(20)
@@ -92,16 +101,48 @@ def test_a_bridge_event_alone_is_no_transfer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topics", "words", "unindexed"),
-    [(1, 3, 1), (2, 2, 1), (4, 0, 0), (3, 2, 0), (1, 2, 0), (2, 3, 0)],
-)
-def test_other_shapes_of_transfer_are_told_apart(topics: int, words: int, unindexed: int) -> None:
-    """Transfers whose sides stand in the data are skipped like ERC-721's, and counted by name."""
+    ("topics", "words", "reason"),
+    [
+        (1, 3, UNINDEXED), (2, 2, UNINDEXED), (4, 0, NOT_FUNGIBLE), (3, 2, MALFORMED),
+        (1, 2, MALFORMED), (2, 3, MALFORMED), (3, 0, MALFORMED), (4, 1, MALFORMED),
+    ],
+)  # fmt: skip
+def test_other_shapes_of_transfer_are_told_apart(topics: int, words: int, reason: str) -> None:
+    """What is no ERC-20 transfer is skipped, counted by its reason and named by its place."""
     odd = moved(1, ALICE, BRIDGE)
     odd["topics"] = [TRANSFER, *["0x" + "00" * 31 + "01"] * (topics - 1)]
     odd["data"] = "0x" + "00" * 32 * words
     transfers, _, skipped = decode([moved(0, NOBODY, ALICE), odd])
-    assert (1, 1, unindexed) == (len(transfers), skipped, transfers.unindexed)
+    assert (1, 1, {reason: 1}) == (len(transfers), skipped, transfers.odd.counts)
+    block_hash, tx_hash = (
+        bytes.fromhex(odd[name][2:]) for name in ("blockHash", "transactionHash")
+    )
+    assert [OddLog(7, block_hash, 1, tx_hash, reason)] == transfers.odd.first
+    assert reason in ODDITIES
+
+
+@pytest.mark.parametrize("place", [1, 2])
+@pytest.mark.parametrize("among_others", [False, True])
+def test_a_side_that_is_no_address_stops_nothing(place: int, among_others: bool) -> None:
+    """A contract may log any words: such a log is odd, and all others are taken."""
+    wide = moved(1, ALICE, BRIDGE)
+    wide["topics"][place] = "0x01" + wide["topics"][place][4:]
+    others = [moved(3, ALICE, BRIDGE) | {"topics": [TRANSFER]}] if among_others else []
+    transfers, _, skipped = decode(
+        [moved(0, NOBODY, ALICE), wide, moved(2, ALICE, BRIDGE), *others]
+    )
+    assert ([0, 2], 1 + among_others) == (list(transfers.log_index), skipped)
+    assert {WIDE: 1, **({MALFORMED: 1} if among_others else {})} == transfers.odd.counts
+
+
+def test_so_many_odd_logs_are_told_and_all_are_counted() -> None:
+    """A contract of another standard fills no memory: the first are kept, the rest is a number."""
+    logs = [moved(i, ALICE, BRIDGE) | {"data": "0x"} for i in range(ODD_KEPT_MAX + 5)]
+    transfers, _, skipped = decode(logs)
+    assert (ODD_KEPT_MAX + 5, ODD_KEPT_MAX) == (skipped, len(transfers.odd.first))
+    assert list(range(ODD_KEPT_MAX)) == [odd.log_index for odd in transfers.odd.first]
+    transfers.odd.extend(transfers.odd)
+    assert ODD_KEPT_MAX == len(transfers.odd.first)
 
 
 def test_a_transfer_of_ether_is_another_contracts() -> None:

@@ -7,11 +7,14 @@ import signal
 
 import pytest
 from tests.chain.emitter import Emitter
+from tests.chain.fake_node import FakeNode
 from tests.chain.proxy import Proxy
+from tests.onchain import TOKEN, a_chain
 
 from token_ledger.chain.rpc import Rpc
 from token_ledger.cli.app import split_urls
 from token_ledger.core.address import to_checksum
+from token_ledger.core.transfers import ODDITIES
 
 
 @pytest.mark.parametrize(
@@ -75,3 +78,30 @@ def test_a_follower_ends_cleanly_on_a_signal(
         out, _ = child.communicate(timeout=30)
     assert (0, 3) == (child.returncode, json.loads(out)["transfers"])
     assert "no new block" in book("import", *words).out
+
+
+def test_odd_logs_are_told_with_their_place_and_reason(book) -> None:
+    """Transfers of other standards are skipped; an auditor sees how many, why, and where first."""
+    chain = a_chain()
+    odd = [
+        {**chain.logs[0], "logIndex": "0x7", "data": "0x"},
+        {**chain.logs[0], "logIndex": "0x8", "topics": chain.logs[0]["topics"][:1]},
+        {**chain.logs[0], "logIndex": "0x9", "topics": chain.logs[0]["topics"][:1]},
+    ]
+    odd[0]["topics"] = [*odd[0]["topics"], "0x" + "00" * 32]
+    chain.logs[1:1] = odd
+    words = ("import", "--contract", to_checksum(TOKEN))
+    with FakeNode(chain) as node:
+        done = book(*words, "--rpc", node.url, "--json").document
+    told = {one["reason"]: one for one in reversed(done["odd"]["first"])}
+    assert (3, {"malformed": 2, "not_fungible": 1}) == (done["skipped"], done["odd"]["reasons"])
+    block = int(odd[0]["blockNumber"], 16)
+    assert {"block": block, "log_index": 8, "tx": odd[0]["transactionHash"]}.items() <= (
+        told["malformed"].items()
+    )
+    terms = ("--symbol", "X", "--name", "X", "--decimals", "0")
+    with FakeNode(chain) as node:
+        assert 0 == book("init", "--db", "sqlite:///x.db", *terms).status
+        shown = book(*words, "--rpc", node.url, "--db", "sqlite:///x.db").out
+    assert f"skipped 1 Transfer log: {ODDITIES['not_fungible']} (first: block {block}, " in shown
+    assert "skipped 2 Transfer logs: " in shown

@@ -27,7 +27,17 @@ from token_ledger.chain.contracts import (
     TRANSFER_TOPIC,
 )
 from token_ledger.chain.rpc import decode_data, decode_quantity
-from token_ledger.core.transfers import Cut, ReplayedBatch, TransferColumns
+from token_ledger.core.transfers import (
+    MALFORMED,
+    NOT_FUNGIBLE,
+    UNINDEXED,
+    WIDE,
+    Cut,
+    OddLog,
+    OddLogs,
+    ReplayedBatch,
+    TransferColumns,
+)
 from token_ledger.core.types import ZERO_ADDRESS
 
 TRANSFER = "0x" + TRANSFER_TOPIC.hex()
@@ -121,7 +131,7 @@ def _decode_mixed(
     batches: list[ReplayedBatch] = []
     parts: set[int] = set()
     skipped = 0
-    for i, (topic, topics) in enumerate(shapes):
+    for i, (topic, _) in enumerate(shapes):
         if topic == PART_REPLAYED:
             _assign_seqs(transfers, transfer_keys, _decode_part(logs[i]), keys[i])
             parts.add(keys[i])
@@ -135,7 +145,7 @@ def _decode_mixed(
             _assign_bridge(transfers, transfer_keys, logs[i], keys[i])
         elif i not in placed:
             skipped += 1
-            transfers.unindexed += (topics, len(logs[i]["data"])) in _UNINDEXED
+            _add_odd(transfers.odd, logs[i], block_number[i], log_index[i])
     return transfers, batches, skipped
 
 
@@ -144,6 +154,20 @@ def _is_erc20(log: Log) -> bool:
     return len(log["data"]) == _WORD_TEXT and not any(
         topic[2:_PADDING_END].strip("0") for topic in log["topics"][1:]
     )
+
+
+def _add_odd(odd: OddLogs, log: Log, block_number: int, log_index: int) -> None:
+    """Take note of a Transfer log that is no ERC-20 transfer."""
+    shape = (len(log["topics"]), len(log["data"]))
+    reason = MALFORMED
+    if shape == (3, _WORD_TEXT):
+        reason = WIDE
+    elif shape in _UNINDEXED:
+        reason = UNINDEXED
+    elif shape == (4, len("0x")):
+        reason = NOT_FUNGIBLE
+    hashes = _hash(log["blockHash"]), _hash(log["transactionHash"])
+    odd.add(reason, lambda: OddLog(block_number, hashes[0], log_index, hashes[1], reason))
 
 
 def _decode_batch(log: Log, block_number: int, log_index: int) -> ReplayedBatch:

@@ -13,8 +13,14 @@ from token_ledger.chain.rpc import NodeError, Rpc, decode_data, hex_data
 from token_ledger.chain.state import Block, call_contract
 from token_ledger.core.hashing import keccak, word
 
-IMPLEMENTATION_SLOT = word(int.from_bytes(keccak(b"eip1967.proxy.implementation"), "big") - 1)
-"""Where a proxy says which code it runs (EIP-1967)."""
+_SLOTS = (
+    word(int.from_bytes(keccak(b"eip1967.proxy.implementation"), "big") - 1),
+    keccak(b"PROXIABLE"),  # EIP-1822
+    keccak(b"org.zeppelinos.proxy.implementation"),  # OpenZeppelin's before there was an EIP
+)
+"""Where a proxy says which code it runs, the places in use most first."""
+_BEACON_SLOT = word(int.from_bytes(keccak(b"eip1967.proxy.beacon"), "big") - 1)
+"""Where it says which contract knows that, of many proxies at once (EIP-1967)."""
 
 
 def read_text(rpc: Rpc, address: bytes, signature: str) -> str | None:
@@ -39,18 +45,39 @@ def read_decimals(rpc: Rpc, address: bytes) -> int | None:
 
 
 def read_implementation(rpc: Rpc, address: bytes, *, block: Block = "latest") -> bytes | None:
-    """Return the address of the code that a proxy runs (EIP-1967); empty where it is no proxy.
+    """Return the address of the code that a proxy runs; empty where it is no proxy.
 
-    None where the node does not say: nothing is known then.
+    As EIP-1967 has it, a beacon's included, EIP-1822, or OpenZeppelin before these. (A minimal
+    proxy, EIP-1167, holds the address in its own code: it cannot change unseen.) None where the
+    node does not say: nothing is known then.
     """
     method = "eth_getStorageAt"
     try:
-        answer = rpc.call(method, [hex_data(address), hex_data(IMPLEMENTATION_SLOT), block])
+        answers = rpc.batch(
+            [
+                (method, [hex_data(address), hex_data(slot), block])
+                for slot in (*_SLOTS, _BEACON_SLOT)
+            ]
+        )
     except NodeError:  # it has not the method, or no longer the state of that block
         return None
     with rpc.decoding(method):
-        slot = decode_data(answer, size=32)
-    return slot[12:] if any(slot) else b""
+        *slots, beacon = (decode_data(answer, size=32) for answer in answers)
+    for slot in slots:
+        if any(slot):
+            return slot[12:]
+    return _read_beacon(rpc, beacon[12:], block) if any(beacon) else b""
+
+
+def _read_beacon(rpc: Rpc, beacon: bytes, block: Block) -> bytes | None:
+    """Return the code's address that a beacon names; its own where it names none; None unsaid."""
+    try:
+        answer = call_contract(rpc, beacon, selector("implementation()"), block=block)
+    except NodeError as error:
+        if error.data is None and error.rpc_code != 3 and "revert" not in error.text:
+            return None
+        answer = b""
+    return answer[12:] if len(answer) == 32 else beacon
 
 
 def _ask(rpc: Rpc, address: bytes, signature: str) -> bytes:

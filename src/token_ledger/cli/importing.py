@@ -223,7 +223,9 @@ def _show(screen: Screen, results: list[IngestResult]) -> None:
         if i:
             screen.line()
         nothing = result.to_block < result.from_block
-        blocks = "no new block" if nothing else f"{result.from_block} to {result.to_block}"
+        blocks = f"{result.from_block} to {result.to_block}"
+        if nothing:
+            blocks = f"no new block, up to {result.to_block}" if result.from_block else "none"
         screen.pairs(
             [
                 ("contract", to_checksum(result.contract)),
@@ -231,12 +233,13 @@ def _show(screen: Screen, results: list[IngestResult]) -> None:
                 ("blocks", blocks),
                 ("transfers", result.transfers),
                 ("replays", result.batches),
-                ("skipped", _skipped(result.skipped, result.unindexed)),
+                ("skipped", f"{counted(result.skipped, 'log')}" if result.skipped else None),
                 ("orphaned", result.orphaned or None),
                 ("mended", _mended(result)),
                 *_entered(result.entered),
             ]
         )
+        _show_odd(screen, result)
         found = _findings(result)
         for finding in found[:FINDINGS_SHOWN_MAX]:
             screen.finding(finding)
@@ -248,11 +251,19 @@ def _findings(result: IngestResult) -> list[Finding]:
     return [] if result.entered is None else result.entered.findings
 
 
-def _skipped(skipped: int, unindexed: int) -> str | None:
-    if not skipped:
-        return None
-    odd = f", {unindexed} not indexed: balances cannot be followed" if unindexed else ""
-    return f"{counted(skipped, 'log')} of other standards{odd}"
+def _show_odd(screen: Screen, result: IngestResult) -> None:
+    """Say which Transfer logs are no ERC-20 transfers, and why: the first of each reason."""
+    from token_ledger.core.transfers import ODDITIES
+
+    for reason, count in sorted(result.odd.counts.items()):
+        first = next((odd for odd in result.odd.first if odd.reason == reason), None)
+        where = (
+            ""
+            if first is None
+            else f" (first: block {first.block_number}, transaction 0x{first.tx_hash.hex()},"
+            f" log {first.log_index})"
+        )
+        screen.line(f"skipped {counted(count, 'Transfer log')}: {ODDITIES[reason]}{where}")
 
 
 def _mended(result: IngestResult) -> str | None:

@@ -88,6 +88,8 @@ def _logs(found: ChainRange) -> dict[tuple[int, int], tuple[object, ...]]:
     )
     for batch in found.batches:
         logs[(batch.block_number, batch.log_index)] = (batch,)
+    for odd in transfers.odd.first:
+        logs[(odd.block_number, odd.log_index)] = (odd.tx_hash, odd.reason)
     return logs
 
 

@@ -208,7 +208,7 @@ def upgraded(before: bytes | None, now: bytes | None, *, block_number: int) -> F
     shown = [None if address is None else to_checksum(address) for address in (before, now)]
     return Finding(
         kinds.CODE_DIFFERS,
-        "the contract is a proxy (EIP-1967) and runs other code than when the token was taken in: "
+        "the contract is a proxy and runs other code than when the token was taken in: "
         "its owner upgraded it; read what changed, for transfers may mean something else now",
         {
             "aspect": "implementation",

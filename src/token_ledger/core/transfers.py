@@ -7,7 +7,8 @@ cost more than decoding it. Values are 32 big-endian bytes, as the chain says th
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -80,12 +81,57 @@ class Cut(Sequence[bytes]):
     __hash__ = None  # type: ignore[assignment]  # equal to lists, which have none
 
 
+ODD_KEPT_MAX = 100
+"""So many odd logs are told one by one; all are counted."""
+NOT_FUNGIBLE = "not_fungible"
+UNINDEXED = "unindexed"
+WIDE = "wide"
+MALFORMED = "malformed"
+ODDITIES = {
+    NOT_FUNGIBLE: "it has four topics, as ERC-721's: a thing moves, no amount",
+    UNINDEXED: "its sides stand in its data, not in topics: balances cannot be followed",
+    WIDE: "one of its sides is wider than an address",
+    MALFORMED: "neither its topics nor its data are those of an ERC-20's",
+}
+"""Why a Transfer log is no ERC-20 transfer."""
+
+
+@dataclass(frozen=True, slots=True)
+class OddLog:
+    """A Transfer log that is no ERC-20 transfer, and the key of the reason in `ODDITIES`."""
+
+    block_number: int
+    block_hash: bytes
+    log_index: int
+    tx_hash: bytes
+    reason: str
+
+
+@dataclass(slots=True)
+class OddLogs:
+    """The odd logs of some blocks: how many for each reason, and the first ones themselves."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: list[OddLog] = field(default_factory=list)
+
+    def add(self, reason: str, make: Callable[[], OddLog]) -> None:
+        """Count one, and keep it while there is room."""
+        self.counts[reason] += 1
+        if len(self.first) < ODD_KEPT_MAX:
+            self.first.append(make())
+
+    def extend(self, later: OddLogs) -> None:
+        """Add those of later blocks."""
+        self.counts.update(later.counts)
+        self.first += later.first[: max(0, ODD_KEPT_MAX - len(self.first))]
+
+
 @dataclass(slots=True)
 class TransferColumns:
     """Transfer logs in chain order, one list a field. `seq` is None where no replay made it.
 
     `bridges`: the bridge that minted or burned (ERC-7802), by the place of its transfer.
-    `unindexed` counts Transfer logs that are none of these because they name their sides in data.
+    `odd`: Transfer logs that are none of these.
     """
 
     block_number: Sequence[int] = ()
@@ -98,7 +144,7 @@ class TransferColumns:
     value: Sequence[bytes] = ()
     seq: list[int | None] = field(default_factory=list)
     bridges: dict[int, bytes] = field(default_factory=dict)
-    unindexed: int = 0
+    odd: OddLogs = field(default_factory=OddLogs)
 
     def __len__(self) -> int:
         return len(self.value)
