@@ -66,6 +66,14 @@ class Subject:
     headers: Sequence[tuple[Header, bytes]]
     signatures: Sequence[bytes | None]
 
+    @property
+    def signed(self) -> dict[int, tuple[bytes, bytes | None]]:
+        """The digest and the signature of each batch, by number."""
+        return {
+            header.number: (digest, signature)
+            for (header, digest), signature in zip(self.headers, self.signatures, strict=True)
+        }
+
 
 def verify(
     path: Path, anchors: Anchors | None = None, *, progress: Progress = no_progress
@@ -161,14 +169,13 @@ def _apply(report: Report, subject: Subject, anchors: Anchors) -> None:
     else:
         _judge_signatures(report, subject)
     if anchors.rpc_url and (contract := anchors.contract) is not None:
-        numbers = [header.number for header, _ in subject.headers]
         urls = [anchors.rpc_url] if isinstance(anchors.rpc_url, str) else anchors.rpc_url
-        chain = first_answer(urls, lambda url: read_chain_anchor(url, contract, numbers))
+        chain = first_answer(urls, lambda url: read_chain_anchor(url, contract, subject.signed))
         if pending := _pending(subject, chain):
             why = f"the contract holds header {pending}, but its block is not final yet: wait"
             report.skip(f"anchor: {chain.name}", why)
         else:
-            report.anchor(chain.name, _check_chain(subject, chain))
+            _anchor_chain(report, subject, chain, anchors.former_signers)
 
 
 def _pending(subject: Subject, chain: ChainAnchor) -> int | None:
@@ -247,6 +254,48 @@ def _judge_signatures(report: Report, subject: Subject) -> None:
         report.skip("signatures", "whose they are is checked against --signer")
 
 
+def _anchor_chain(
+    report: Report, subject: Subject, chain: ChainAnchor, former_signers: tuple[bytes, ...]
+) -> None:
+    """Hold the headers against the contract's; those of after the cut-over against its sealer."""
+    finding = _check_chain(subject, chain)
+    closed = chain.closed
+    later = [number for number in subject.signed if closed is not None and number > closed]
+    if finding is not None or not later or chain.sealer is None:
+        report.anchor(chain.name, finding)
+        return
+    sealer, held = to_checksum(chain.sealer), len(subject.headers) - len(later)
+    unproven = [
+        number
+        for number in later
+        if number not in chain.signed and _signer_of(subject, number) not in former_signers
+    ]
+    if not unproven:
+        detail = f"{_batches(later)}: of after the cut-over, on no contract, signed by its sealer"
+        report.anchor(chain.name, None, f"{detail} {sealer}")
+        return
+    if held:
+        report.level(f"anchor: {chain.name}", [], f"batches up to {closed}")
+    report.skip(
+        f"anchor: {_batches(unproven)}",
+        f"not proven: of after the cut-over, so on no contract, and not signed by its sealer "
+        f"{sealer}; ask for a signed file, or name who signed with --signer",
+    )
+
+
+def _signer_of(subject: Subject, number: int) -> bytes | None:
+    digest, signature = subject.signed[number]
+    return None if signature is None else recover_signer(digest, signature)
+
+
+def _batches(numbers: Sequence[int]) -> str:
+    one, last = numbers[0], numbers[-1]
+    if one == last:
+        return f"batch {one}"
+    whole = last - one + 1 == len(numbers)
+    return f"batches {one} to {last}" if whole else f"{len(numbers)} of batches {one} to {last}"
+
+
 def _check_chain(subject: Subject, chain: ChainAnchor) -> Finding | None:
     if not chain.code_known:
         message = "the contract's code is not one that this release knows: it could say anything"
@@ -258,11 +307,13 @@ def _check_chain(subject: Subject, chain: ChainAnchor) -> Finding | None:
             "anchor_token_differs", message, {**details, "actual": to_hex(chain.token_uid)}
         )
     for header, digest in subject.headers:
+        if chain.closed is not None and header.number > chain.closed:
+            break
         stored = chain.digests.get(header.number)
         if stored != digest:
             message = (
                 f"the contract does not hold header {header.number} at the finalized block: it is "
-                "another one, not final yet, or of after the cut-over, where --signer vouches"
+                "another one, or not final yet"
             )
             return Finding(
                 "anchor_header_differs",

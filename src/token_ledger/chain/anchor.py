@@ -6,14 +6,16 @@ still be taken back. Judges nothing: `verify` compares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from token_ledger.chain import contracts
+from token_ledger.chain.erc1271 import is_contract_signature
 from token_ledger.chain.rpc import NodeError, Rpc
-from token_ledger.chain.state import call_contract, get_code, read_digests
+from token_ledger.chain.state import call_contract, get_code, read_digests, read_state
 from token_ledger.core.address import to_checksum
 from token_ledger.core.hashing import keccak
+from token_ledger.core.signature import recover_signer
 from token_ledger.core.types import ZERO_HASH
 from token_ledger.errors import ForeignContractError, RpcError
 
@@ -23,6 +25,9 @@ class ChainAnchor:
     """A contract as seen at the finalized block: `digests` by batch number, where it holds any.
 
     `pending`: those that it holds in the latest block only, and that could still be taken back.
+    `closed`: once the token was cut over, the last batch that it will ever hold; later ones, with
+    the entries that `import` made, are on no contract. `sealer`: whose signature it took till then.
+    `signed`: the later batches that this sealer signed, a key's or a contract's (ERC-1271).
     """
 
     chain_id: int
@@ -33,6 +38,9 @@ class ChainAnchor:
     token_uid: bytes
     digests: dict[int, bytes]
     pending: dict[int, bytes]
+    closed: int | None = None
+    sealer: bytes | None = None
+    signed: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
@@ -43,8 +51,12 @@ class ChainAnchor:
         )
 
 
-def read_chain_anchor(url: str, contract: bytes, numbers: Sequence[int]) -> ChainAnchor:
-    """Return what `contract` holds for the batches `numbers` at the chain's finalized block.
+Signed = Mapping[int, tuple[bytes, bytes | None]]
+"""Batches by number: the digest of each, and its signature, if it has one."""
+
+
+def read_chain_anchor(url: str, contract: bytes, batches: Signed) -> ChainAnchor:
+    """Return what `contract` holds for some batches at the chain's finalized block.
 
     Raises RpcError where the node cannot be asked or knows no finalized block, and
     ForeignContractError where there is no contract of ours' kind at that block.
@@ -66,6 +78,8 @@ def read_chain_anchor(url: str, contract: bytes, numbers: Sequence[int]) -> Chai
                 hint="check address and chain; if it was deployed just now, wait for finality",
             )
         uid = _token_uid(rpc, contract, at)
+        numbers = list(batches)
+        closed, sealer = _cut_over(rpc, contract, code, at)
         return ChainAnchor(
             chain_id=chain_id,
             contract=contract,
@@ -75,7 +89,34 @@ def read_chain_anchor(url: str, contract: bytes, numbers: Sequence[int]) -> Chai
             token_uid=uid,
             digests=(final := _read(rpc, contract, numbers, at)),
             pending=_read(rpc, contract, [n for n in numbers if n not in final], "latest"),
+            closed=closed,
+            sealer=sealer,
+            signed=frozenset()
+            if closed is None or sealer is None
+            else _signed(rpc, sealer, {n: batches[n] for n in numbers if n > closed}),
         )
+
+
+def _cut_over(
+    rpc: Rpc, contract: bytes, code: bytes, block: str
+) -> tuple[int | None, bytes | None]:
+    """Return the last batch of a token's contract that was cut over, and its sealer."""
+    if not contracts.is_our_code(code, contracts.TOKEN_CONTRACT):
+        return None, None
+    state = read_state(rpc, contract, block=block)
+    return (state.head_number, state.sealer) if state.finalized else (None, None)
+
+
+def _signed(rpc: Rpc, sealer: bytes, batches: Signed) -> frozenset[int]:
+    return frozenset(
+        number
+        for number, (digest, signature) in batches.items()
+        if signature is not None
+        and (
+            recover_signer(digest, signature) == sealer
+            or is_contract_signature(rpc, sealer, digest=digest, signature=signature)
+        )
+    )
 
 
 def _token_uid(rpc: Rpc, contract: bytes, block: str) -> bytes:

@@ -72,9 +72,9 @@ class Report:
         """Record a level that this file alone cannot answer."""
         self.checks.append(Check(name, "not checked", why))
 
-    def anchor(self, name: str, finding: Finding | None) -> None:
+    def anchor(self, name: str, finding: Finding | None, detail: str = "") -> None:
         """Record an anchor that was asked for: it holds, or it is a finding."""
-        self.level(f"anchor: {name}", [] if finding is None else [finding])
+        self.level(f"anchor: {name}", [] if finding is None else [finding], detail)
         if finding is None:
             self.anchors.append(name)
 
