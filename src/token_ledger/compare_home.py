@@ -64,25 +64,31 @@ class Followed:
         self.home = home
         self.result = result
         self.block_number = 0  # at which the chain is asked
+        self.compared = (0, -1)
 
     def compare_books(self, scope: Scope, progress: Progress) -> None:
         """Compare entries with logs, and add what differs to the result."""
         connection, token, contract, home = self.connection, self.token, self.contract, self.home
-        last = BLOCK_MAX if scope.highest is None else scope.highest
-        self._compare_imports(scope.from_block, last, progress)
+        first, last = self._blocks(scope)
+        self.compared = (first, last)
+        if self.result.point is not None:  # what broke a rule is told in every run
+            self._compare_imports(0, first - 1, progress, broken_only=True)
+        self._compare_imports(first, last, progress)
         missing = import_joins.read_not_entered(
             connection,
             token,
             contract,
-            first_block=scope.from_block,
+            first_block=first,
             last_block=min(last, home.next_block - 1),
         )
         self.result.add(not_entered(transfer) for transfer in missing)
         self.result.pending, _ = import_joins.pending(
             connection, contract, first_block=home.next_block, last_block=last
         )
-        replayed = mirror_joins.last_entry_no(connection, token, home.replayed_number)
-        left = import_joins.read_left_behind(connection, token, after_entry_no=replayed)
+        before = mirror_joins.last_entry_no(connection, token, home.replayed_number)
+        if self.result.point is not None:
+            before = max(before, import_joins.last_entry_no(connection, token, first - 1))
+        left = import_joins.read_left_behind(connection, token, after_entry_no=before)
         imported_no = import_joins.first_entry_no(connection, token)
         self.result.add(
             stranded(line, left_behind=not contract.adopted and number < imported_no)
@@ -97,12 +103,32 @@ class Followed:
         )
         self._compare_headers()
 
-    def _compare_imports(self, first_block: int, last_block: int, progress: Progress) -> None:
+    def _blocks(self, scope: Scope) -> tuple[int, int]:
+        """Return the blocks whose imports are compared: all, some, or those behind a clean run."""
+        last = BLOCK_MAX if scope.highest is None else scope.highest
+        point = self.result.point
+        return (scope.from_block if point is None else point.next_block), last
+
+    def _compare_imports(
+        self, first_block: int, last_block: int, progress: Progress, *, broken_only: bool = False
+    ) -> None:
+        """Compare entries with their logs; `broken_only`: those that broke a rule, uncounted."""
         connection, token, contract = self.connection, self.token, self.contract
         result = self.result
         for window in import_joins.read_windows(
-            connection, token, contract, first_block=first_block, last_block=last_block
+            connection,
+            token,
+            contract,
+            first_block=first_block,
+            last_block=last_block,
+            broken_only=broken_only,
         ):
+            if broken_only:
+                for imported in import_joins.read_window(
+                    connection, token, contract, window, broken_only=True
+                ):
+                    result.add(match_import(*imported))
+                continue
             result.entries += window.entries
             result.matched += window.matched
             result.imported += window.entries

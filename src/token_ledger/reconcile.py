@@ -173,6 +173,7 @@ class _Run:
                 contract,
                 number_min=books.reach.first_number,
                 number_max=books.compared,
+                imported=None if books.followed is None else books.followed.compared,
             )
         if teller is not None:
             teller.tell(result)

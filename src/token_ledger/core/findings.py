@@ -201,7 +201,8 @@ TERMS: Mapping[str, Terms] = {
     ),
     HOLD_UNCOVERED: Terms(
         "holds claim more than their escrow account has: the chain moved money out of its vault",
-        "whoever operates the vault did it; the holds are worth what the vault holds",
+        "whoever operates the vault did it: have it brought back, or settle with the holds' owners "
+        "outside the ledger, and acknowledge it",
         about=("address",),
         figures=("claimed", "ledger"),
         every_run=True,

@@ -154,7 +154,8 @@ def hold_uncovered(escrow: bytes, *, claimed: int, held: int, block_number: int)
     return Finding(
         kinds.HOLD_UNCOVERED,
         "the chain moved money out of an escrow vault, and the holds on it claim more than is left "
-        "there: whoever operates the vault moved it; the holds are worth only what the vault holds",
+        "there: whoever operates the vault moved it. Have it brought back, or settle with the "
+        "holds' owners outside the ledger and acknowledge this: no entry can, after the cut-over",
         {
             "address": to_checksum(escrow),
             "claimed": str(claimed),

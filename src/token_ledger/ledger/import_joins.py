@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from token_ledger.core.match import Line, MirroredTransfer
 from token_ledger.core.strict import to_hex
@@ -25,6 +25,13 @@ ENTRY_NO_MAX = (1 << 63) - 1
 _PAGE = 2_000
 _LINK, _MOVED, _ENTRY = token_imports.c, chain_transfers.c, schema.token_ledger.c
 _SENDER, _RECEIVER = schema.accounts.alias("sender"), schema.accounts.alias("receiver")
+
+_SAME = and_(
+    _MOVED.value == _ENTRY.amount,
+    _MOVED.from_address == _SENDER.c.address,
+    _MOVED.to_address == _RECEIVER.c.address,
+)
+"""An imported entry moves what its log moves."""
 
 
 class Window(NamedTuple):
@@ -62,9 +69,15 @@ def read_windows(
     *,
     first_block: int,
     last_block: int,
+    broken_only: bool = False,
 ) -> Iterator[Window]:
-    """Yield the imported entries of a range of blocks, compared in the database."""
-    after = 0
+    """Yield the imported entries of a range of blocks, compared in the database.
+
+    `broken_only`: only those that broke a rule of the ledger.
+    """
+    broken = [_LINK.broken.is_not(None)] if broken_only else []
+    # Imported in the order of the blocks: what is before the range is not walked through.
+    after = last_entry_no(connection, token, first_block - 1) if first_block else 0
     while True:
         chosen = (
             select(token_imports)
@@ -72,6 +85,7 @@ def read_windows(
                 _LINK.token_no == token.token_no,
                 _LINK.entry_no > after,
                 _LINK.block_number.between(first_block, last_block),
+                *broken,
             )
             .order_by(_LINK.entry_no)
             .limit(WINDOW_ENTRIES)
@@ -82,18 +96,13 @@ def read_windows(
         ).one()
         if not bounds[2]:
             return
-        same = and_(
-            _MOVED.value == _ENTRY.amount,
-            _MOVED.from_address == _SENDER.c.address,
-            _MOVED.to_address == _RECEIVER.c.address,
-        )
         bridged = _MOVED.bridge.is_not(None)
         counts = connection.execute(
             select(
                 *(
                     func.coalesce(func.sum(case((what, 1), else_=0)), 0)
                     for what in (
-                        same,
+                        _SAME,
                         chosen.c.broken.is_not(None),
                         and_(bridged, _MOVED.from_address == ZERO_ADDRESS),
                         and_(bridged, _MOVED.to_address == ZERO_ADDRESS),
@@ -106,14 +115,21 @@ def read_windows(
 
 
 def read_window(
-    connection: Connection, token: StoredToken, contract: StoredContract, window: Window
+    connection: Connection,
+    token: StoredToken,
+    contract: StoredContract,
+    window: Window,
+    *,
+    broken_only: bool = False,
 ) -> Iterator[Imported]:
     """Yield the entries of a window one by one, each with its log."""
+    broken = [_LINK.broken.is_not(None)] if broken_only else []
     chosen = (
         select(token_imports)
         .where(
             _LINK.token_no == token.token_no,
             _LINK.entry_no.between(window.first_no, window.last_no),
+            *broken,
         )
         .subquery()
     )
@@ -153,6 +169,11 @@ def _joined(chosen: Any, contract: StoredContract) -> Any:
         .join(_RECEIVER, _RECEIVER.c.account_no == _ENTRY.to_account)
         .outerjoin(chain_transfers, log)
     )
+
+
+def joined_with_logs(contract: StoredContract) -> tuple[Any, ColumnElement[bool]]:
+    """Return the links joined with entries and logs, and that an entry moves what its log does."""
+    return _joined(token_imports, contract), _SAME
 
 
 def _own(contract: StoredContract) -> list[Any]:
@@ -223,9 +244,10 @@ def first_entry_no(connection: Connection, token: StoredToken) -> int:
 def last_entry_no(connection: Connection, token: StoredToken, last_block: int) -> int:
     """Return the number of the last entry imported from a block up to this one; 0 for none."""
     found = connection.execute(
-        select(func.max(_LINK.entry_no)).where(
-            _LINK.token_no == token.token_no, _LINK.block_number <= last_block
-        )
+        select(_LINK.entry_no)
+        .where(_LINK.token_no == token.token_no, _LINK.block_number <= last_block)
+        .order_by(_LINK.block_number.desc(), _LINK.log_index.desc())
+        .limit(1)
     ).scalar()
     return found or 0
 
@@ -302,6 +324,7 @@ __all__ = [
     "Imported",
     "Window",
     "first_entry_no",
+    "joined_with_logs",
     "last_entry_no",
     "pending",
     "read_left_behind",

@@ -17,7 +17,7 @@ from token_ledger.core.acknowledgement import Acknowledged
 from token_ledger.core.comparison import FINDINGS_MAX, Point, ReconcileResult
 from token_ledger.core.findings import TERMS, figures_digest
 from token_ledger.core.types import Finding
-from token_ledger.ledger import mirror, mirror_reach
+from token_ledger.ledger import homes, mirror, mirror_forks, mirror_reach
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_schema import reconcile_findings, reconcile_runs
 from token_ledger.ledger.schema import token_batches
@@ -40,11 +40,19 @@ class Compared:
 def how_far(
     connection: Connection, token: StoredToken, contract: StoredContract, batch_number: int
 ) -> Compared:
-    """Return how far a run compares that sees what this connection sees."""
+    """Return how far a run compares that sees what this connection sees.
+
+    Where the books follow the chain that is up to where they do: what is behind is no entry yet.
+    """
     cursor = mirror.read_cursor(connection, contract)
     assert cursor is not None, "only what was imported is compared"
     digest = _digest(connection, token, batch_number)
-    return Compared(batch_number, digest, cursor.next_block, cursor.last_block_hash)
+    home = homes.read_home(connection, token)
+    same = home and (home.chain_id, home.address) == (contract.chain_id, contract.address)
+    if home is None or not same or home.next_block >= cursor.next_block:
+        return Compared(batch_number, digest, cursor.next_block, cursor.last_block_hash)
+    top = mirror_forks.highest_block(connection, contract.chain_id, home.next_block - 1)
+    return Compared(batch_number, digest, home.next_block, None if top is None else top.hash)
 
 
 def _digest(connection: Connection, token: StoredToken, batch_number: int) -> bytes | None:
