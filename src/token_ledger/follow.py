@@ -18,6 +18,7 @@ from token_ledger.chain.exchange import is_websocket
 from token_ledger.chain.wakeup import Wakeup
 from token_ledger.converge import Importer, StoppedError
 from token_ledger.core.progress import no_progress
+from token_ledger.core.types import Finding
 from token_ledger.errors import (
     DisagreementError,
     RetryableError,
@@ -61,13 +62,16 @@ class Bell:
 class News:
     """What a look brought: up to which block, transfers new and taken back; or why it brought none.
 
-    The first news comes when the import has caught up.
+    `entries`: how many became entries, of a token that lives on the chain; `findings`: what was not
+    found before. The first news comes when the import has caught up.
     """
 
     block: int
     transfers: int = 0
     orphaned: int = 0
     trouble: TokenLedgerError | None = None
+    entries: int = 0
+    findings: tuple[Finding, ...] = ()
 
 
 def follow(
@@ -119,6 +123,7 @@ class _Follower:
         self._news = news
         self._told: News | None = None
         self._failures = 0
+        self._found: set[str] = set()
 
     def run(self, from_block: int | None) -> None:
         while not self._bell.stopped:
@@ -145,17 +150,33 @@ class _Follower:
 
     def _tell(self) -> None:
         """Tell what has come since the last time, if anything has."""
-        transfers = sum(tally.transfers for tally in self._importer.tallies.values())
-        now = News(self._block(), transfers, self._importer.orphaned)
+        tallies = self._importer.tallies.values()
+        entered = [tally.entered for tally in tallies if tally.entered is not None]
+        now = News(
+            self._block(),
+            sum(tally.transfers for tally in tallies),
+            self._importer.orphaned,
+            entries=sum(one.entries for one in entered),
+        )
+        found = tuple(
+            finding
+            for one in entered
+            for finding in one.findings
+            if repr(finding) not in self._found
+        )
+        self._found |= {repr(finding) for finding in found}
         before = self._told or News(-1)
         self._told = now
-        if (now.transfers, now.orphaned) != (before.transfers, before.orphaned) or (
-            before.block == -1
-        ):
+        more = News(
+            now.block,
+            now.transfers - before.transfers,
+            now.orphaned - before.orphaned,
+            entries=now.entries - before.entries,
+            findings=found,
+        )
+        if before.block == -1 or more.transfers or more.orphaned or more.entries or found:
             self._importer.progress = no_progress  # it has caught up: from now on news tell
-            self._news(
-                News(now.block, now.transfers - before.transfers, now.orphaned - before.orphaned)
-            )
+            self._news(more)
 
     def _block(self) -> int:
         return max(tally.next_block for tally in self._importer.tallies.values()) - 1

@@ -124,8 +124,8 @@ def ingest(
     With --again rows that the mirror lost, or that were altered, are mended first; entries that
     were made of them stay as they are, and none is made twice.
 
-    With --follow it ends at SIGINT or SIGTERM, after the range it is storing, and exits
-    with 0, or with 1 where that has findings.
+    With --follow it ends at SIGINT or SIGTERM, after the range or the entries that it is storing,
+    with 0, or with 1 where entries had findings; a second signal interrupts at once, with 130.
     """
     from token_ledger.chain.exchange import is_websocket
     from token_ledger.converge import CONCURRENCY, WINDOW
@@ -208,8 +208,12 @@ def _ended_by_signals() -> Iterator[Bell]:
 def _told(news: News) -> str:
     if news.trouble is not None:
         return f"{news.trouble}; trying again"
-    orphaned = f", {counted(news.orphaned, 'transfer')} taken back" if news.orphaned else ""
-    return f"block {news.block}: {counted(news.transfers, 'transfer')}{orphaned}"
+    told = [counted(news.transfers, "transfer")]
+    told += [f"{counted(news.orphaned, 'transfer')} taken back"] * (news.orphaned > 0)
+    told += [counted(news.entries, "entry")] * (news.entries > 0)
+    lines = [f"block {news.block}: {', '.join(told)}"]
+    lines += [f"{found.kind}: {found.message}" for found in news.findings[:FINDINGS_SHOWN_MAX]]
+    return "\n".join(lines)
 
 
 def _document(results: list[IngestResult]) -> dict[str, object]:
