@@ -6,6 +6,7 @@ that a test plays; what the books hold is compared with naive sums over the logs
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -232,6 +233,17 @@ def caps(ledger: Ledger) -> None:
     ledger.limit_balance("bob", "0.000000000000000001")
 
 
+def limits_spending(ledger: Ledger) -> None:
+    """Let the sender spend less than it sends, in any period."""
+    ledger.limit_spending("ann", "0.000000000000000001", dt.timedelta(days=1))
+
+
+def all_at_once(ledger: Ledger) -> None:
+    """Break whatever can be broken with one transfer."""
+    for rule in (limits_spending, caps, closes, freezes):
+        rule(ledger)
+
+
 @pytest.mark.parametrize(
     ("rule", "code"),
     [
@@ -239,6 +251,8 @@ def caps(ledger: Ledger) -> None:
         (freezes, "account_frozen"),
         (closes, "account_closed"),
         (caps, "balance_limit"),
+        (limits_spending, "spend_limit"),
+        (all_at_once, "account_closed"),
     ],
 )
 def test_rules_of_the_ledger_become_findings(
@@ -255,7 +269,7 @@ def test_rules_of_the_ledger_become_findings(
         chain.head = 9
         done = bring(ledger, node.url)
     assert done.entered is not None
-    assert 4 == ledger.get_balance("bob")
+    assert (5, 4) == (ledger.get_balance("ann"), ledger.get_balance("bob"))
     assert [(kinds.RULE_BROKEN, code)] * (code is not None) == [
         (finding.kind, finding.details["rule"]) for finding in done.entered.findings
     ]
