@@ -176,6 +176,8 @@ def importing(
     confirmations = how.get("confirmations")
     if confirmations is not None and confirmations < 1:
         raise UsageError(f"{confirmations} confirmations", hint="at least 1")
+    if from_block is not None and from_block < 0:
+        raise UsageError(f"--from-block {from_block} is no block", hint="0 or more")
     if trust_block is not None and not verify:
         raise UsageError("a trusted block is for verified imports", hint="add --verify receipts")
     urls = [rpc_url] if isinstance(rpc_url, str) else rpc_url

@@ -56,6 +56,7 @@ def test_several_nodes_and_contracts_in_one_run(
         ("--poll-interval", "3"),
         ("--quorum", "9"),
         ("--concurrency", "0"),
+        ("--from-block", "-5"),
     ):
         ended = book("import", *wrong, "--json")
         assert (2, "bad_usage") == (ended.status, ended.error["code"]), wrong
