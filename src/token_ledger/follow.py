@@ -35,11 +35,15 @@ _LOOK_S = 0.2
 
 
 class Bell:
-    """Wakes a follower, and ends it. `stop` may be called from a signal handler."""
+    """Wakes a follower, and ends it. `stop` may be called from a signal handler.
+
+    `begun`: the follower looks whether it is stopped; before, it meets its nodes.
+    """
 
     def __init__(self) -> None:
         self._rung = threading.Event()
         self.stopped = False
+        self.begun = False
 
     def ring(self) -> None:
         """Have the follower look now."""
@@ -126,6 +130,7 @@ class _Follower:
         self._found: set[str] = set()
 
     def run(self, from_block: int | None) -> None:
+        self._bell.begun = True
         while not self._bell.stopped:
             try:
                 self._importer.converge(from_block)

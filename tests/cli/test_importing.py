@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 
 import pytest
 from tests.chain.emitter import Emitter
-from tests.chain.fake_node import FakeNode
+from tests.chain.fake_node import FakeNode, Raw
 from tests.chain.proxy import Proxy
 from tests.onchain import TOKEN, a_chain
 
@@ -106,3 +107,24 @@ def test_odd_logs_are_told_with_their_place_and_reason(book) -> None:
         shown = book(*words, "--rpc", node.url, "--db", "sqlite:///x.db").out
     assert f"skipped 1 Transfer log: {ODDITIES['not_fungible']} (first: block {block}, " in shown
     assert "skipped 2 Transfer logs: " in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_look_interrupts(book, spawn, number: signal.Signals) -> None:
+    """A node that does not answer when a follower starts keeps nobody from ending it at once."""
+    asked, over = threading.Event(), threading.Event()
+
+    def answer(_method: str, _params: list[object]) -> object:
+        asked.set()
+        over.wait(60)
+        return Raw(hang_up=True)
+
+    with FakeNode(answer) as node:
+        child = spawn("import", "--follow", "--rpc", node.url)
+        try:
+            assert asked.wait(60)
+            child.send_signal(number)
+            child.communicate(timeout=30)
+        finally:
+            over.set()
+    assert 130 == child.returncode

@@ -187,13 +187,13 @@ def _follow(
 
 @contextmanager
 def _ended_by_signals() -> Iterator[Bell]:
-    """Yield a bell that SIGINT and SIGTERM stop; a second one interrupts at once."""
+    """Yield a bell that SIGINT and SIGTERM stop; one before its time, or a second, interrupts."""
     from token_ledger.follow import Bell
 
     bell = Bell()
 
     def stop(_number: int, _frame: Any) -> None:
-        if bell.stopped:
+        if bell.stopped or not bell.begun:
             raise KeyboardInterrupt
         bell.stop()
 
