@@ -40,12 +40,11 @@ from token_ledger.errors import (
     ChainError,
     NotReadyError,
     RevertedError,
-    SigningKeyError,
     UnknownBatchError,
 )
 from token_ledger.ledger import Ledger, batches, cutover
 from token_ledger.node import meet
-from token_ledger.snapshot import OPEN_GAS, check_publishable, check_same
+from token_ledger.snapshot import OPEN_GAS, check_publishable, check_same, check_signed
 from token_ledger.snapshot_claims import (
     CLAIM_GAS,
     SWEEP_GAS,
@@ -97,14 +96,13 @@ def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition
     claims are open already.
     """
     token = ledger.token
-    if made.signature is None:
-        raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
     init_code = snapshot_init_code(token, ledger.operator)
     address = created_at(token, init_code)
-    data = open_calldata(made.header, made.root, made.deadline, made.signature)
     calls: list[Call] = []
     with meet(ledger, rpc_url) as (rpc, chain):
         check_publishable(ledger, rpc, chain, made)
+        signature = check_signed(ledger, rpc, made)
+        data = open_calldata(made.header, made.root, made.deadline, signature)
         if get_code(rpc, address):
             check_code(rpc, address, name=SNAPSHOT_TOKEN)
             if read_state(rpc, address).finalized:

@@ -31,6 +31,7 @@ from token_ledger.chain.rpc import Rpc
 from token_ledger.chain.signer import GasPayer, Signer
 from token_ledger.chain.state import call_contract, get_code, read_state
 from token_ledger.core.address import to_checksum
+from token_ledger.core.signature import recover_signer
 from token_ledger.core.snapshot import (
     DEADLINE_MAX,
     Snapshot,
@@ -42,6 +43,7 @@ from token_ledger.crossing import (
     check_may_reopen,
     check_own_chain,
     set_aside_replay,
+    snapshot_address,
 )
 from token_ledger.errors import (
     ForeignContractError,
@@ -133,8 +135,7 @@ def publish(
             check_same(rpc, address, made)
             return SnapshotResult(address, chain.chain_id, None, 0)
         check_publishable(ledger, rpc, chain, made)
-        if made.signature is None:
-            raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
+        signature = check_signed(ledger, rpc, made)
         sender = open_courier(
             rpc,
             gas_signer,
@@ -145,7 +146,7 @@ def publish(
         created = create(sender, token, init_code, name=SNAPSHOT_TOKEN)
         if not chain.is_test_chain:
             ledger.set_canonical_chain(chain.chain_id)
-        data = open_calldata(made.header, made.root, made.deadline, made.signature)
+        data = open_calldata(made.header, made.root, made.deadline, signature)
         try:  # while the books are open
             rehearse(sender, address, data, what="the snapshot")
         except RevertedError:
@@ -198,6 +199,24 @@ def _is_open(ledger: Ledger, rpc: Rpc, address: bytes) -> bool:
             hint="another copy of this ledger published it: only that copy can go on",
         )
     return True
+
+
+def check_signed(ledger: Ledger, rpc: Rpc, made: Snapshot) -> bytes:
+    """Return the snapshot's signature. Raises SigningKeyError for none, or for one of nobody's use.
+
+    A contract that is not there yet takes the operator's: looked at before its gas is spent. A
+    Safe's, and a contract that is there, are asked by the rehearsal.
+    """
+    if made.signature is None:
+        raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
+    if get_code(rpc, snapshot_address(ledger)) or get_code(rpc, ledger.operator):
+        return made.signature
+    if recover_signer(made.signed_digest, made.signature) != ledger.operator:
+        raise SigningKeyError(
+            f"the snapshot is not signed by the operator {to_checksum(ledger.operator)}",
+            hint="is the signature over this deadline and batch? A Safe must exist on this chain",
+        )
+    return made.signature
 
 
 def check_same(rpc: Rpc, address: bytes, made: Snapshot) -> None:
@@ -264,6 +283,7 @@ __all__ = [
     "SnapshotResult",
     "check_publishable",
     "check_same",
+    "check_signed",
     "claim",
     "publish",
     "reopen",
