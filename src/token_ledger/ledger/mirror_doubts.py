@@ -42,12 +42,11 @@ def read_doubts(
     for row in streaming.execute(_torn(contract, *span)):
         aspect = "seq" if row.seq < 0 else "transaction"
         yield Doubt(aspect, row.block_number, row.block_hash, row.log_index, row.tx_hash, row.seq)
-    for aspect, query in (
-        ("replay", _replayed_elsewhere(contract)),
-        ("import", _imported_elsewhere(token, contract)),
+    for aspect, query, place in (
+        ("replay", _replayed_elsewhere(contract), chain_batches.c.block_number),
+        ("import", _imported_elsewhere(token, contract), token_imports.c.block_number),
     ):
-        in_span = query.where(chain_transfers.c.block_number.between(*span))
-        for row in streaming.execute(in_span):
+        for row in streaming.execute(query.where(place.between(*span))):
             yield Doubt(
                 aspect, row.block_number, row.block_hash, row.log_index, row.tx_hash, row.seq
             )
@@ -128,7 +127,7 @@ def _replayed_elsewhere(contract: StoredContract) -> Any:
         .join(chain_transfers, its_last)
         .where(log.contract_no == contract.contract_no)
         .where(or_(row.tx_hash != log.tx_hash, row.block_hash != log.block_hash))
-        .order_by(row.block_number, row.log_index)
+        .order_by(log.number)  # by the place of the transfers, SQLite would go through all
     )
 
 
