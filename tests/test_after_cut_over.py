@@ -281,13 +281,13 @@ def test_what_was_altered_after_an_import_is_found(ledger: Ledger, url: str) -> 
         "UPDATE token_ledger SET amount = (SELECT amount FROM token_ledger WHERE entry_no ="
         f" {last} - 1) WHERE entry_no = {last}",
     )
-    assert [kinds.VALUE_DIFFERS] == found(reconcile(ledger))
+    assert {kinds.VALUE_DIFFERS, kinds.ENTRY_ALTERED} == set(found(reconcile(ledger)))
     with ledger.write() as connection:
         connection.exec_driver_sql(
             "DELETE FROM chain_transfers WHERE block_number ="
             " (SELECT min(block_number) FROM token_imports)"
         )
-    assert [kinds.MISSING_ON_CHAIN, kinds.VALUE_DIFFERS] == found(reconcile(ledger))
+    assert {kinds.MISSING_ON_CHAIN, kinds.VALUE_DIFFERS} <= set(found(reconcile(ledger)))
 
 
 def test_money_that_came_without_a_log_is_found(ledger: Ledger, url: str) -> None:

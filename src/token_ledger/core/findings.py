@@ -53,6 +53,10 @@ BRIDGE_MINT = "bridge_mint"
 """A bridge minted while the ledger issues the token: no issuance, and no entry."""
 BRIDGE_BURN = "bridge_burn"
 """A bridge burned while the ledger issues the token: no entry."""
+ENTRY_ALTERED = "entry_altered"
+"""An entry is not what its own id says, or left a balance that the entries do not leave."""
+UNEXPLAINED = "unexplained"
+"""Rows were neither matched nor named by any other finding: the last safeguard."""
 HOLD_UNCOVERED = "hold_uncovered"
 """Holds claim more than their escrow account has: the chain moved it."""
 
@@ -131,12 +135,25 @@ TERMS: Mapping[str, Terms] = {
         every_run=True,
     ),
     SUPPLY_DRIFT: Terms(
-        "`totalSupply` is not what the entries left: the contract's storage was changed without a "
-        "log",
+        "`totalSupply`, or the supply stored in the books, is not what the entries left: storage "
+        "was changed without a log, or the database without an entry",
         "do not finalize; find out by whom",
-        about=(),
+        about=("aspect",),
         figures=("difference",),
         every_run=True,
+    ),
+    ENTRY_ALTERED: Terms(
+        "an entry's id is not that of its row, or the balance or supply that it left is not what "
+        "the entries up to it leave: a row of the books was altered, deleted or added",
+        "`check` tells more; an `export` or a backup shows what the entry was",
+        about=("entry_id", "aspect", "address"),
+        figures=("ledger", "stored"),
+    ),
+    UNEXPLAINED: Terms(
+        "rows were neither matched nor named by any other finding: the counts do not add up",
+        "take nothing for clean; compare with a backup, and report it",
+        about=("aspect",),
+        figures=("ledger", "counted"),
     ),
     MIRROR_BEHIND: Terms(
         "the contract holds batches that the mirror does not: they were not imported yet, or the "

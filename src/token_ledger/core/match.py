@@ -292,7 +292,7 @@ def _bridged(mirrored: MirroredTransfer, bridge: bytes) -> Finding:
     )
 
 
-def account_drift(address: bytes, *, stored: int, by_entries: int) -> Finding:
+def account_drift(address: bytes, *, stored: int | None, by_entries: int) -> Finding:
     """Return the finding for an account whose stored balance is not what its entries left."""
     return Finding(
         kinds.ACCOUNT_DRIFT,
@@ -301,9 +301,9 @@ def account_drift(address: bytes, *, stored: int, by_entries: int) -> Finding:
         "the entries against an export or a backup before anything is set right",
         {
             "address": to_checksum(address),
-            "stored": str(stored),
+            "stored": None if stored is None else str(stored),
             "ledger": str(by_entries),
-            "difference": str(stored - by_entries),
+            "difference": "missing" if stored is None else str(stored - by_entries),
             "chain": None,
             "block": None,
             "tx": None,

@@ -21,7 +21,7 @@ def match_own_digest(
     if recomputed == digest:
         return []
     return [
-        _header_differs(
+        header_differs(
             header.number,
             "own",
             "the stored digest is not its header's: the header was altered in the database; "
@@ -47,7 +47,7 @@ def match_headers(
     found = match_own_digest(header, digest, recomputed, replayed[0] if replayed else None)
     if not replayed:
         found.append(
-            _header_differs(
+            header_differs(
                 number,
                 "missing",
                 "a later batch was replayed, but this one has no BatchReplayed log: "
@@ -64,7 +64,7 @@ def match_headers(
         same = ours == theirs
         what = "it was replayed twice" if same else "its BatchReplayed log says otherwise"
         found.append(
-            _header_differs(
+            header_differs(
                 number,
                 "again" if i else "log",
                 f"{what}: the header or the mirror was altered, or another copy of the ledger "
@@ -88,7 +88,7 @@ def _header_side(digest: bytes, root: bytes, first_seq: int, count: int) -> dict
 
 def contract_digest_differs(number: int, digest: bytes, on_chain: bytes, block: int) -> Finding:
     """Return the finding for a header that the contract holds another digest of."""
-    return _header_differs(
+    return header_differs(
         number,
         "contract",
         "the contract holds another digest: the header was altered in the database, "
@@ -97,9 +97,20 @@ def contract_digest_differs(number: int, digest: bytes, on_chain: bytes, block: 
     )
 
 
+def never_closed(number: int) -> Finding:
+    """Return the finding for a batch of which every row was replayed, and no log says so."""
+    return header_differs(
+        number,
+        "missing",
+        "all its rows were replayed, but it has no BatchReplayed log: the node left the log out, "
+        "or the mirror lost a row; read it anew with `import --again`",
+        {"ledger": None, "chain": None, **replayed_where(None)},
+    )
+
+
 def unknown_header(log: ReplayedBatch) -> Finding:
     """Return the finding for a replayed batch that the ledger does not hold."""
-    return _header_differs(
+    return header_differs(
         log.number,
         "unknown",
         "it was replayed, but the ledger does not hold it: the ledger was restored from an older "
@@ -108,7 +119,8 @@ def unknown_header(log: ReplayedBatch) -> Finding:
     )
 
 
-def _header_differs(number: int, aspect: str, what: str, details: dict[str, object]) -> Finding:
+def header_differs(number: int, aspect: str, what: str, details: dict[str, object]) -> Finding:
+    """Return the finding for one aspect in which a header differs."""
     return Finding(
         kinds.HEADER_DIFFERS,
         f"batch {number}: {what}",

@@ -7,6 +7,7 @@ Said as findings. Pure; `core.match` does the same for what was replayed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from token_ledger.core import findings as kinds
 from token_ledger.core.address import to_checksum
@@ -54,15 +55,18 @@ def entry_stopped(mirrored: MirroredTransfer, held: int) -> Finding:
 
 
 def match_import(
-    line: Line,
+    line: Line | None,
     mirrored: MirroredTransfer | None,
     broken: str | None,
-    where: Mapping[str, object],
+    link: Mapping[str, Any],
 ) -> list[Finding]:
     """Return how an imported entry differs from its log, and which rule it broke.
 
-    `where`: block, transaction and log that it was imported from.
+    `link`: block, transaction and place in it of the log that it was imported from. No `line`: the
+    entry is gone, or an account of it.
     """
+    if line is None:
+        return [_entry_gone(mirrored, link)]
     details: dict[str, object] = {
         "entry_id": to_hex(line.entry_id),
         "ledger": {
@@ -78,7 +82,7 @@ def match_import(
                 "an entry was imported from a log that the mirror no longer holds: the mirror lost "
                 "a row, or was made anew from a node that leaves logs out; read it anew with "
                 "`import --again`, from another node if need be",
-                {**details, "chain": None, **where},
+                {**details, "chain": None, **_linked(link)},
             )
         ]
     found = []
@@ -91,6 +95,29 @@ def match_import(
         moved = mirrored.transfer
         found.append(rule_broken(broken, line.entry_id, moved.block_number, moved.log_index))
     return found
+
+
+def _linked(link: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "block": link["block_number"],
+        "block_hash": to_hex(link["block_hash"]),
+        "tx": to_hex(link["tx_hash"]),
+        "log_index": link["log_index"],
+    }
+
+
+def _entry_gone(mirrored: MirroredTransfer | None, link: Mapping[str, Any]) -> Finding:
+    return Finding(
+        kinds.MISSING_IN_LEDGER,
+        "an entry was imported from a log and is there no more: it was deleted in the database, or "
+        "an account that it names was; compare with an export or a backup, and restore it",
+        {
+            "ledger": None,
+            "chain": None,
+            **({} if mirrored is None else transfer_details(mirrored)),
+            **_linked(link),
+        },
+    )
 
 
 def _altered(kind: str, what: str, details: dict[str, object]) -> Finding:

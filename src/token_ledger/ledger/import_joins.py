@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, select
 
 from token_ledger.core.match import Line, MirroredTransfer
-from token_ledger.core.strict import to_hex
 from token_ledger.core.types import ZERO_ADDRESS
 from token_ledger.ledger import schema
 from token_ledger.ledger.imports import MOVES
@@ -23,6 +22,7 @@ from token_ledger.ledger.tokens import StoredToken
 WINDOW_ENTRIES = 20_000
 ENTRY_NO_MAX = (1 << 63) - 1
 _PAGE = 2_000
+_PLACE = ("block_number", "block_hash", "tx_hash", "log_index")
 _LINK, _MOVED, _ENTRY = token_imports.c, chain_transfers.c, schema.token_ledger.c
 _SENDER, _RECEIVER = schema.accounts.alias("sender"), schema.accounts.alias("receiver")
 
@@ -51,15 +51,15 @@ class Window(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """An imported entry, its log if the mirror holds it, and the rule that it broke.
+    """An imported entry, if it is there, its log if the mirror holds it, and where it should be.
 
-    `where`: block, transaction and log that it was imported from.
+    `broken`: the rule that it broke.
     """
 
-    line: Line
+    line: Line | None
     mirrored: MirroredTransfer | None
     broken: str | None
-    where: dict[str, object]
+    link: dict[str, Any]
 
 
 def read_windows(
@@ -133,12 +133,11 @@ def read_window(
         )
         .subquery()
     )
+    linked = {name: chosen.c[name].label(f"link_{name}") for name in _PLACE}
+    beside: list[Any] = [chosen.c.broken, *linked.values()]
     rows = connection.execute(
         select(
-            chosen.c.broken,
-            chosen.c.block_number.label("link_block"),
-            chosen.c.log_index.label("link_index"),
-            chosen.c.tx_hash.label("link_tx"),
+            *beside,
             _ENTRY.id,
             _ENTRY.amount,
             _SENDER.c.address.label("sender_address"),
@@ -149,24 +148,27 @@ def read_window(
         .order_by(chosen.c.entry_no)
     )
     for row in rows:
-        line = Line(0, bytes(row.id), row.sender_address, row.receiver_address, row.amount)
-        found = None if row.block_number is None else mirrored(row)
-        where = {"block": row.link_block, "tx": to_hex(row.link_tx), "log_index": row.link_index}
-        yield Imported(line, found, row.broken, where)
+        line = None
+        if None not in (row.id, row.sender_address, row.receiver_address):
+            line = Line(0, bytes(row.id), row.sender_address, row.receiver_address, row.amount)
+        found = None if row.block_number is None else mirrored(cast(Row[Any], row))
+        link = {name: getattr(row, f"link_{name}") for name in _PLACE}
+        yield Imported(line, found, row.broken, link)
 
 
 def _joined(chosen: Any, contract: StoredContract) -> Any:
-    """Join links with their entries and, where the mirror holds them, with their logs."""
+    """Join links with their entries and their logs, where books and mirror hold them."""
     log = and_(
         _MOVED.contract_no == contract.contract_no,
         _MOVED.block_number == chosen.c.block_number,
         _MOVED.log_index == chosen.c.log_index,
         _MOVED.block_hash == chosen.c.block_hash,
     )
+    entry = and_(_ENTRY.entry_no == chosen.c.entry_no, _ENTRY.token_no == chosen.c.token_no)
     return (
-        chosen.join(schema.token_ledger, _ENTRY.entry_no == chosen.c.entry_no)
-        .join(_SENDER, _SENDER.c.account_no == _ENTRY.from_account)
-        .join(_RECEIVER, _RECEIVER.c.account_no == _ENTRY.to_account)
+        chosen.outerjoin(schema.token_ledger, entry)
+        .outerjoin(_SENDER, _SENDER.c.account_no == _ENTRY.from_account)
+        .outerjoin(_RECEIVER, _RECEIVER.c.account_no == _ENTRY.to_account)
         .outerjoin(chain_transfers, log)
     )
 
@@ -176,7 +178,8 @@ def joined_with_logs(contract: StoredContract) -> tuple[Any, ColumnElement[bool]
     return _joined(token_imports, contract), _SAME
 
 
-def _own(contract: StoredContract) -> list[Any]:
+def own(contract: StoredContract) -> list[Any]:
+    """Return the conditions of transfers that no replay made, and that move something."""
     return [_MOVED.contract_no == contract.contract_no, _MOVED.seq.is_(None), MOVES]
 
 
@@ -198,7 +201,7 @@ def read_not_entered(
     rows = connection.execution_options(yield_per=_PAGE).execute(
         select(chain_transfers)
         .outerjoin(token_imports, same)
-        .where(*_own(contract), _LINK.entry_no.is_(None))
+        .where(*own(contract), _LINK.entry_no.is_(None))
         .where(_MOVED.block_number.between(first_block, last_block))
         .order_by(_MOVED.block_number, _MOVED.log_index)
     )
@@ -263,7 +266,7 @@ def pending(
     count = 0
     rows = connection.execution_options(yield_per=_PAGE).execute(
         select(_MOVED.from_address, _MOVED.to_address, _MOVED.value).where(
-            *_own(contract), _MOVED.block_number.between(first_block, last_block)
+            *own(contract), _MOVED.block_number.between(first_block, last_block)
         )
     )
     for sender, receiver, value in rows:
@@ -326,6 +329,7 @@ __all__ = [
     "first_entry_no",
     "joined_with_logs",
     "last_entry_no",
+    "own",
     "pending",
     "read_left_behind",
     "read_not_entered",

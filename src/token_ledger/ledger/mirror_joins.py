@@ -32,7 +32,6 @@ from token_ledger.ledger.mirror_schema import chain_batches, chain_transfers
 from token_ledger.ledger.schema import (
     SYSTEM_ACCOUNT_NO,
     accounts,
-    token_accounts,
     token_batches,
     token_ledger,
 )
@@ -121,12 +120,15 @@ def count_matches(
         # index condition of the two and goes through the range for each entry.
         its_own.append(transfers.seq.between(first.first_seq, first.first_seq + expected - 1))
     joined = entries.outerjoin(chain_transfers, and_(*its_own))
-    rows, matches = connection.execute(
-        select(func.count(), func.coalesce(func.sum(case((same, 1), else_=0)), 0)).select_from(
-            joined
-        )
+    rows, matches, last_seq = connection.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(case((same, 1), else_=0)), 0),
+            func.max(entries.c.seq),  # as many entries, and not one fewer with a transfer more
+        ).select_from(joined)
     ).one()
-    return expected if (rows, matches) == (expected, expected) else None
+    found = rows, matches, None if last_seq is None else last_seq + 1 - first.first_seq
+    return expected if found == (expected, expected, expected) else None
 
 
 def numbered(token: StoredToken, first: SealedRun, last_entry_no: int) -> Subquery:
@@ -206,20 +208,21 @@ def read_strangers(
 ) -> Iterator[MirroredTransfer]:
     """Yield the transfers in a range of blocks that replay no entry below `next_seq`, in order.
 
-    Those that move nothing (no value, to oneself) become no entry, and are left out.
+    Those that move nothing (no value, to oneself) become no entry, and are left out; a replay makes
+    none of them.
     `replays_only`: so are those that no replay made.
     """
     table = chain_transfers.c
     moves = and_(table.value > 0, table.from_address != table.to_address)
-    stranger = table.seq >= next_seq
+    stranger = or_(table.seq >= next_seq, table.seq < 0)
     if not replays_only:
-        stranger = or_(table.seq.is_(None), stranger)
+        stranger = or_(and_(table.seq.is_(None), moves), stranger)
     after: tuple[int, int] = (first_block, -1)
     while True:
         number, index = after
         page = connection.execute(
             _transfers(contract)
-            .where(stranger, moves, table.block_number.between(number, last_block))
+            .where(stranger, table.block_number.between(number, last_block))
             .where(
                 or_(
                     table.block_number > number,
@@ -277,7 +280,7 @@ def read_balances(
             .limit(page)
             .subquery()
         )
-        query = _with_balance_after(token, chosen, last_entry_no)
+        query = with_balance_after(token, chosen, last_entry_no)
         rows = connection.execute(query.order_by(chosen.c.account_no)).all()
         if rows:
             yield [AccountBalances(row.address, row.balance or 0) for row in rows]
@@ -286,28 +289,13 @@ def read_balances(
         after = rows[-1].account_no
 
 
-def read_drifted(connection: Connection, token: StoredToken) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the address, stored balance and balance by entries of wallets where these differ."""
-    wallet = token_accounts.c
-    chosen = (
-        select(accounts.c.account_no, accounts.c.address, wallet.balance.label("stored"))
-        .join(token_accounts, wallet.account_no == accounts.c.account_no)
-        .where(wallet.token_no == token.token_no)
-        .subquery()
-    )
-    found = _with_balance_after(token, chosen, None).subquery()
-    wrong = or_(
-        found.c.balance != found.c.stored,
-        and_(found.c.balance.is_(None), found.c.stored > 0),
-    )
-    for row in connection.execute(select(found).where(wrong)):
-        yield row.address, row.stored, row.balance or 0
-
-
-def _with_balance_after(
+def with_balance_after(
     token: StoredToken, chosen: Subquery, last_entry_no: int | None
 ) -> Select[Any]:
-    """Select accounts with what their last entry left, up to an entry number or of all."""
+    """Select accounts with what their last entry left, up to an entry number or of all.
+
+    `chosen`: a selection with their `account_no`.
+    """
     newest = select(
         chosen.c.account_no,
         _newest_entry_no(token, chosen, last_entry_no).label("entry_no"),
