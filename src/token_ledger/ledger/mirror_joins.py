@@ -214,7 +214,7 @@ def read_strangers(
     """
     table = chain_transfers.c
     moves = and_(table.value > 0, table.from_address != table.to_address)
-    stranger = or_(table.seq >= next_seq, table.seq < 0)
+    stranger = table.seq >= next_seq
     if not replays_only:
         stranger = or_(and_(table.seq.is_(None), moves), stranger)
     after: tuple[int, int] = (first_block, -1)
