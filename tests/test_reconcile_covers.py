@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests import books
 from tests.chain.fake_node import FakeNode
-from tests.chain.living import LivingToken
+from tests.chain.living import SLOT, LivingToken
 from tests.entered import B, bring, life, take_in
 from tests.onchain import ENTRIES, SMALL, found, go_on, sql
 
@@ -105,7 +105,7 @@ def test_code_and_implementation_are_two_things(empty: Ledger) -> None:
     with FakeNode(chain) as node:
         take_in(empty, node.url)
         bring(empty, node.url)
-        chain.implementation, chain.code = B.rjust(32, b"\0"), "0x6002"
+        chain.slots[SLOT], chain.code = B.rjust(32, b"\0"), "0x6002"
         result = reconcile(empty, node.url)
         assert [kinds.CODE_DIFFERS] * 2 == found(result)
         assert 2 == len({result.id_of(finding) for finding in result.findings})

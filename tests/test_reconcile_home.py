@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests import books
 from tests.chain.fake_node import FakeNode
-from tests.chain.living import NOBODY, LivingToken, log
+from tests.chain.living import NOBODY, SLOT, LivingToken, log
 from tests.damage import damage
 from tests.entered import A, B, C, bring, life, take_in
 from tests.onchain import found
@@ -60,7 +60,7 @@ def test_every_finding_says_where(ledger: Ledger) -> None:
         bring(ledger, node.url)
         damage(ledger, "chain_transfers", "DELETE FROM chain_transfers WHERE block_number = 4")
         chain.extra.update({A: 3, NOBODY: -3})
-        chain.implementation, chain.code = B.rjust(32, b"\0"), "0x6002"
+        chain.slots[SLOT], chain.code = B.rjust(32, b"\0"), "0x6002"
         result = reconcile(ledger, node.url)
     where = {f.kind: (f.details["block"], f.details["tx"]) for f in result.findings}
     assert {
