@@ -1,16 +1,22 @@
 """Broadcast: signed transactions from a file, sent in order and waited for.
 
 They were signed elsewhere; any client could send them. Sent again they change nothing: a
-transaction is its hash. Knows no key and no database.
+transaction is its hash. Only replays go several at once, because the contract itself takes each
+after its predecessor alone; everything else waits for what stands before it. Knows no key and no
+database.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
 
+from token_ledger.chain import contracts
 from token_ledger.chain.rpc import NodeError, Rpc, hex_data
 from token_ledger.chain.sender import Receipt, Sender
 from token_ledger.chain.signer import NodeAccount
@@ -22,6 +28,7 @@ from token_ledger.errors import ChainError, FileFormatError, RevertedError, Wron
 _KNOWN = re.compile(r"already known|already imported|known transaction", re.IGNORECASE)
 _LOW = re.compile(r"nonce too low|nonce is too low", re.IGNORECASE)
 IN_FLIGHT_MAX = 8
+_REPLAYS = (contracts.REPLAY_SELECTOR, contracts.REPLAY_PART_SELECTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def broadcast(
 
     Raises WrongChainError for another chain than the signatures are for, ChainError where another
     transaction took one of the nonces, RevertedError for the first that fails: what comes behind
-    it is not sent.
+    it is not sent, but for replays behind a replay, which then fail as well.
     """
     check_signed(file)
     sent = known = gas = 0
@@ -79,9 +86,8 @@ def broadcast(
                 hint="check --rpc",
             )
         sender = Sender(rpc, NodeAccount(file.payer), chain_id=chain_id)
-        total = len(file.transactions)
-        for start in range(0, total, IN_FLIGHT_MAX):
-            run = file.transactions[start : start + IN_FLIGHT_MAX]
+        total, done = len(file.transactions), 0
+        for run in _runs(file.transactions):
             there = sender.receipts([transaction.hash for transaction in run])
             for transaction, receipt in zip(run, there, strict=True):
                 if receipt is None:
@@ -89,10 +95,36 @@ def broadcast(
                     sent += 1
                 else:
                     known += 1
-            for done, transaction in enumerate(run, start + 1):
+            for transaction in run:
                 gas += _mined(sender, transaction).gas_used
+                done += 1
                 progress("broadcast", done, total)
     return BroadcastResult(file.chain_id, file.payer, sent, known, gas)
+
+
+def _runs(transactions: Sequence[Signed]) -> Iterator[Sequence[Signed]]:
+    """Yield what may be on its way together, in order: replays by eight, all else by itself."""
+    run: list[Signed] = []
+    for transaction in transactions:
+        alone = not _is_replay(transaction.raw)
+        if run and (alone or len(run) == IN_FLIGHT_MAX):
+            yield run
+            run = []
+        if alone:
+            yield [transaction]
+        else:
+            run.append(transaction)
+    if run:
+        yield run
+
+
+def _is_replay(raw: bytes) -> bool:
+    """Return whether a raw transaction replays a batch: read from itself, not from the file."""
+    try:
+        data = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()["data"]
+    except Exception:  # a legacy transaction, which `sign_file` never makes
+        return False
+    return bytes(data)[:4] in _REPLAYS
 
 
 def _send(rpc: Rpc, sender: Sender, file: SignedFile, transaction: Signed) -> None:
@@ -114,6 +146,8 @@ def _mined(sender: Sender, transaction: Signed) -> Receipt:
     if not receipt.succeeded:
         raise RevertedError(
             f"{transaction.what} failed in transaction {hex_data(transaction.hash)}",
-            hint="somebody replayed meanwhile, perhaps: compose the file again",
+            hint="somebody replayed meanwhile, perhaps: compose the file again"
+            if _is_replay(transaction.raw)
+            else "what stands behind it was not sent: look why it failed, then compose again",
         )
     return receipt

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from token_ledger.chain import contracts, creation
 from token_ledger.chain.calls import DEPLOYED, described
-from token_ledger.chain.creation import destination_calldata
+from token_ledger.chain.creation import SWEEP_CALL, destination_calldata
 from token_ledger.chain.deploy import deployment_block
 from token_ledger.chain.parts import estimate, gas_cap, read_open_batch
 from token_ledger.chain.replay import gas_limit
@@ -55,7 +55,7 @@ _SIGNED_CALLS = (
     creation.ANCHOR_SELECTOR,
     creation.OPEN_SELECTOR,
     creation.CLAIM_SELECTOR,
-    creation.SWEEP_CALL,
+    SWEEP_CALL,
 )
 
 
@@ -274,9 +274,10 @@ def sign_file(
 
     Only what the commands send is signed: deployments of this release's contracts through the
     deterministic proxy, claims of vaults, and what `migrate`, `anchor` and `snapshot` call of one
-    contract; `contract` says of which. A sweep's destination is named only if it is `destination`.
-    With `finalize` the cut-over is signed, which must be all there is; without it, never.
-    Raises FileFormatError for anything else, SigningKeyError for a key that is not the payer's.
+    contract; `contract` says of which. A sweep's destination is named only if it is `destination`,
+    and with `destination` a sweep is signed only behind its naming. With `finalize` the cut-over
+    is signed, which must be all there is; without it, never. Raises FileFormatError for anything
+    else, SigningKeyError for a key that is not the payer's.
     """
     if signer.address != file.payer:
         raise SigningKeyError(
@@ -332,4 +333,19 @@ def check_calls(
             "these commands'",
             hint="the file was altered: do not sign it; compose it again (a sweep's destination "
             "must be named when it is signed)",
+        )
+    _check_named_first(calls, named)
+
+
+def _check_named_first(calls: Sequence[Call], named: bytes | None) -> None:
+    """Raise FileFormatError for a sweep that a destination was asked for, and does not name it."""
+    told = [call.data for call in calls]
+    if named is None or SWEEP_CALL not in (call[:4] for call in told):
+        return
+    swept = next(place for place, data in enumerate(told) if data[:4] == SWEEP_CALL)
+    if named not in told[:swept]:
+        raise FileFormatError(
+            "the file sweeps without naming the destination first",
+            hint="compose it again; without --destination a sweep is signed that goes where the "
+            "contract was told before",
         )

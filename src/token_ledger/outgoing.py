@@ -48,6 +48,7 @@ from token_ledger.snapshot import OPEN_GAS, check_publishable, check_same, check
 from token_ledger.snapshot_claims import (
     CLAIM_GAS,
     SWEEP_GAS,
+    check_destination,
     is_claimed,
     is_swept,
     leads_to,
@@ -136,22 +137,30 @@ def compose_snapshot_claim(rpc_url: str, contract: bytes, document: object) -> C
     return _composition(chain_id, contract, [call])
 
 
-def compose_sweep(rpc_url: str, contract: bytes, *, destination: bytes | None) -> Composition:
+def compose_sweep(
+    rpc_url: str, contract: bytes, *, destination: bytes | None, payer: bytes | None = None
+) -> Composition:
     """Return the calls that name a destination, which only the admin may send, and sweep.
 
-    Needs no ledger; what the contract will say of it, it says when it is sent. Raises NotReadyError
-    where nothing is left to sweep.
+    `payer`: who will send them one by one; the naming is rehearsed as his. None for a Safe, whose
+    calls happen all or not at all. Needs no ledger; what the contract will say of the sweep, it
+    says when it is sent. Raises NotReadyError where nothing is left to sweep, RevertedError for a
+    payer who may not name the destination, UsageError for the token itself as the destination.
     """
+    check_destination(contract, destination)
     with Rpc(rpc_url) as rpc:
         check_code(rpc, contract, name=SNAPSHOT_TOKEN)
         chain_id = rpc.quantity("eth_chainId")
         if is_swept(rpc, contract):
             return _composition(chain_id, contract, [])
         named = destination is None or leads_to(rpc, contract, destination)
+        naming = b"" if destination is None else destination_calldata(destination)
+        if payer is not None and not named:
+            _refuse(revert_of(rpc, payer, contract, naming), "the destination")
     calls = [Call(contract, SWEEP_CALL, SWEEP_GAS, "sweep what nobody claimed")]
     if destination is not None and not named:
         what = f"name the destination {to_checksum(destination)}"
-        calls.insert(0, Call(contract, destination_calldata(destination), SWEEP_GAS, what))
+        calls.insert(0, Call(contract, naming, SWEEP_GAS, what))
     return _composition(chain_id, contract, calls)
 
 

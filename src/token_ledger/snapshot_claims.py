@@ -38,7 +38,7 @@ from token_ledger.core.strict import (
     refuse,
 )
 from token_ledger.core.types import UINT256_MAX
-from token_ledger.errors import SigningKeyError
+from token_ledger.errors import SigningKeyError, UsageError
 
 _DESTINATION_CALL = contracts.selector("sweepDestination()")
 CLAIM_GAS, SWEEP_GAS = 400_000, 200_000
@@ -122,8 +122,9 @@ def sweep(
 
     `destination` is named first, by `admin`; once named it may be left away. `gas_price_max` and
     `take_over` as in `publish`, for both. Raises RevertedError with the contract's reason
-    (ClaimsOpen, NoSweepDestination, …).
+    (ClaimsOpen, NoSweepDestination, …), UsageError for the token itself as the destination.
     """
+    check_destination(contract, destination)
     with Rpc(rpc_url) as rpc:
         check_code(rpc, contract, name=SNAPSHOT_TOKEN)
         chain_id = rpc.quantity("eth_chainId")
@@ -157,6 +158,15 @@ def sweep(
             done=lambda: is_swept(rpc, contract),
         )
         return result_of(contract, chain_id, swept, named)
+
+
+def check_destination(contract: bytes, destination: bytes | None) -> None:
+    """Raise UsageError for the token's own address: what is swept there is nobody's for ever."""
+    if destination == contract:
+        raise UsageError(
+            f"{to_checksum(contract)} is the token itself: nobody could move what is swept there",
+            hint="name an address that somebody controls",
+        )
 
 
 def is_swept(rpc: Rpc, contract: bytes) -> bool:

@@ -222,7 +222,7 @@ def sweep(
     if to_file.wanted:
         from token_ledger.outgoing import compose_sweep
 
-        made = compose_sweep(url, contract, destination=destination)
+        made = compose_sweep(url, contract, destination=destination, payer=to_file.payer)
         return to_file.write(app, url, made, name="snapshot sweep")
     admin = None if destination is None else open_sealer(app, keystore, password_file)
     done = run_sweep(
