@@ -18,7 +18,13 @@ from token_ledger.chain.rpc import NodeError, Rpc, hex_data
 from token_ledger.chain.state import get_code, read_state
 from token_ledger.core.address import to_checksum
 from token_ledger.core.counting import counted
-from token_ledger.errors import CanonicalChainError, NotReadyError, RevertedError
+from token_ledger.errors import (
+    CanonicalChainError,
+    ChainError,
+    NotReadyError,
+    RevertedError,
+    TokenLedgerError,
+)
 from token_ledger.ledger import Ledger, cutover, mirror
 
 _ONE_WAY = "a token comes to the chain one way: holders claim their balances there"
@@ -105,21 +111,41 @@ def check_may_reopen(
 
 
 @contextmanager
-def books_closed(ledger: Ledger, sender: Courier, contract: bytes) -> Iterator[None]:
+def books_closed(
+    ledger: Ledger, sender: Courier, contract: bytes, *, way_back: str
+) -> Iterator[None]:
     """Close the books for a call that has `contract` take the token over.
 
-    They stay closed as long as it may still be executed. Open before, they are open again where it
-    failed, or was not even taken by the node: for its price, or for lack of money. Raises
-    NotReadyError where something stands in the way.
+    They are open again only where nothing was sent, or the node provably has none of it (refused
+    for its price, or for lack of money), and nobody else closed them. In doubt they stay closed,
+    and the error names `way_back`, the command that looks again. Raises NotReadyError where
+    something stands in the way.
     """
     token = ledger.token
-    were_open = ledger.run(lambda c: cutover.close_books(c, token, now=ledger.now()))
+    closing = ledger.run(lambda c: cutover.close_books(c, token, now=ledger.now()))
+    sender.watch()
     try:
         yield
-    except (NodeError, NotReadyError, RevertedError, TooDearError):
-        if were_open and sender.is_idle and not _is_closed(sender.rpc, contract):
-            ledger.run(lambda c: cutover.reopen_books(c, token))
+    except TokenLedgerError as error:
+        clear = isinstance(error, (NodeError, NotReadyError, RevertedError, TooDearError))
+        if not (clear and _took_nothing(sender, contract) and _take_back(ledger, closing)):
+            told = f"{error.hint}; " if error.hint else ""
+            error.hint = (
+                f"{told}the books stay closed: run it again, or `{way_back}`, which looks again "
+                "whether anything may still come"
+            )
         raise
+
+
+def _took_nothing(sender: Courier, contract: bytes) -> bool:
+    try:
+        return sender.took_nothing() and not _is_closed(sender.rpc, contract)
+    except ChainError:  # who cannot be asked proves nothing
+        return False
+
+
+def _take_back(ledger: Ledger, closing: cutover.Closing) -> bool:
+    return ledger.run(lambda c: cutover.take_back(c, ledger.token, closing))
 
 
 def _is_closed(rpc: Rpc, address: bytes) -> bool:

@@ -30,6 +30,7 @@ from token_ledger.errors import (
     NotReadyError,
     RevertedError,
     SigningKeyError,
+    TokenLedgerError,
 )
 from token_ledger.ledger import Connection, Ledger, batches, cutover, imports, mirror
 from token_ledger.ledger.mirror import StoredContract
@@ -37,6 +38,7 @@ from token_ledger.node import meet_again
 from token_ledger.reconcile import reconcile
 
 FINALIZE_GAS_MAX = 200_000
+_WAY_BACK = "migrate --reopen"
 FINALIZE_CALL = contracts.selector("finalize()")
 
 
@@ -102,8 +104,7 @@ def finalize(
         if not state.finalized:
             _check_ready(ledger, rpc, contract, rpc_url, progress)
             if admin is None:
-                ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
-                _look_again(ledger, rpc, contract)
+                _close_unsent(ledger, rpc, contract)
             else:
                 _try(rpc, contract, admin)
                 sender = open_courier(
@@ -194,12 +195,22 @@ def _try(rpc: Rpc, contract: StoredContract, admin: Signer) -> None:
         )
 
 
+def _close_unsent(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
+    """Close the books for a call that somebody else will send, unless an entry slipped in."""
+    closing = ledger.run(lambda c: cutover.close_books(c, ledger.token, now=ledger.now()))
+    try:
+        _look_again(ledger, rpc, contract)
+    except TokenLedgerError as error:
+        if not ledger.run(lambda c: cutover.take_back(c, ledger.token, closing)):
+            error.hint = f"{error.hint}; the books stay closed: `{_WAY_BACK}` looks first"
+        raise
+
+
 def _look_again(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
     """Look once more when the books are closed: nothing may have been sealed since the checks."""
     with ledger.read() as connection:
         head = batches.head(connection, ledger.token)
     if head.number != read_state(rpc, contract.address).head_number:
-        ledger.run(lambda c: cutover.reopen_books(c, ledger.token))
         raise NotReadyError(
             "entries were posted and sealed while the books were being closed",
             hint="run `migrate`, `import` and `reconcile` again, then finalize",
@@ -208,7 +219,7 @@ def _look_again(ledger: Ledger, rpc: Rpc, contract: StoredContract) -> None:
 
 def _send(ledger: Ledger, sender: Courier, contract: StoredContract) -> bytes | None:
     """Close the books and send the call; return its hash, None where somebody else's was faster."""
-    with books_closed(ledger, sender, contract.address):
+    with books_closed(ledger, sender, contract.address, way_back=_WAY_BACK):
         _look_again(ledger, sender.rpc, contract)
         receipt = deliver(
             sender,

@@ -153,7 +153,7 @@ def publish(
             if not _is_open(ledger, rpc, address):
                 raise
         begun = set_aside_replay(ledger, rpc, chain.chain_id)
-        with books_closed(ledger, sender, address):
+        with books_closed(ledger, sender, address, way_back="snapshot reopen"):
             if not _is_open(ledger, rpc, address):  # what was sealed or replayed meanwhile
                 check_publishable(ledger, rpc, chain, made)
             receipt = deliver(
@@ -164,6 +164,7 @@ def publish(
                 gas=OPEN_GAS,
                 done=lambda: _is_open(ledger, rpc, address),
             )
+        _close(ledger)  # whatever became of our closing meanwhile
         check_same(rpc, address, made)  # another operator may have opened another one
         return replace(result_of(address, chain.chain_id, receipt, created), replay_begun=begun)
 
@@ -242,6 +243,11 @@ def _follow(ledger: Ledger, rpc: Rpc, chain: ChainIdentity) -> None:
     set_aside_replay(ledger, rpc, chain.chain_id)
     if not chain.is_test_chain:
         ledger.set_canonical_chain(chain.chain_id)
+    _close(ledger)
+
+
+def _close(ledger: Ledger) -> None:
+    """Close the books of a token whose claims are open, whatever waits in them."""
     ledger.run(
         lambda c: cutover.close_books(c, ledger.token, now=ledger.now(), whatever_waits=True)
     )

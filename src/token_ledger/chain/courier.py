@@ -32,6 +32,7 @@ _POLL_MIN_S, _POLL_MAX_S = 0.002, 1.0
 _UNDERPRICED = re.compile(
     r"underpriced|fee too low|less than block base fee|fee cap (?:is )?less than", re.IGNORECASE
 )
+_POOR = re.compile(r"insufficient ?funds|upfront cost exceeds", re.IGNORECASE)
 _LOW = re.compile(r"nonce (?:is )?too low|invalid nonce|already been used", re.IGNORECASE)
 
 
@@ -84,6 +85,8 @@ class Courier(Sender):
         self._take_over = take_over
         self._letters: dict[bytes, _Letter] = {}
         self._gave_up = False
+        self._tried: list[bytes] = []
+        self._handed_over = False
 
     def settle(self) -> None:
         """Wait until nothing of this payer is on its way, or (`take_over`) go before it."""
@@ -146,14 +149,36 @@ class Courier(Sender):
         """Whether nothing that this courier sent may still be executed, as far as it knows."""
         return not self._letters and not self._gave_up
 
+    def watch(self) -> None:
+        """Look from now on at what is handed over: see `took_nothing`."""
+        self._tried, self._handed_over = [], False
+
+    def took_nothing(self) -> bool:
+        """Return whether the node provably has nothing of what was sent since `watch`.
+
+        It refused everything for its price or for lack of money, knows none of the hashes, and has
+        nothing of the payer on its way. Any other error is one under which it may have taken it.
+        """
+        if self._handed_over or not self.is_idle:
+            return False
+        asked = [("eth_getTransactionByHash", [hex_data(tx_hash)]) for tx_hash in self._tried]
+        if asked and any(answer is not None for answer in self.rpc.batch(asked)):
+            return False
+        return self.rpc.quantity("eth_getTransactionCount", [self._from, "pending"]) <= (
+            self._mined()
+        )
+
     # --- one letter
 
     def _post(self, letter: _Letter) -> None:
         """Send a letter, with higher fees where the node wants them for a replacement."""
         for _ in range(FEE_STEPS_MAX):
+            before, self._handed_over = self._handed_over, True
             try:
                 self._remember(letter, self._transmit(letter))
             except NodeError as error:
+                if _UNDERPRICED.search(error.text) or _POOR.search(error.text):
+                    self._handed_over = before
                 if _LOW.search(error.text):
                     if any(self.receipts(letter.hashes)):
                         return
@@ -185,6 +210,9 @@ class Courier(Sender):
             **letter.fees,
         }
         return self._dispatch(letter.to, letter.data, transaction)
+
+    def _signed(self, tx_hash: bytes) -> None:
+        self._tried.append(tx_hash)
 
     @staticmethod
     def _remember(letter: _Letter, tx_hash: bytes) -> None:

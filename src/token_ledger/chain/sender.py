@@ -138,6 +138,7 @@ class Sender:
         transaction |= {"to": to_checksum(to), "data": data}
         raw = self.payer.sign_transaction(transaction)
         tx_hash = keccak(raw)
+        self._signed(tx_hash)
         try:
             answer = self.rpc.data("eth_sendRawTransaction", [hex_data(raw)], size=32)
         except NodeError as error:
@@ -150,6 +151,9 @@ class Sender:
                 hint="it may have altered the transaction: do not trust it",
             )
         return tx_hash
+
+    def _signed(self, tx_hash: bytes) -> None:
+        """Hear of a transaction before the node does."""
 
     def _current_fees(self) -> dict[str, int]:
         """Return twice the base fee as the most to pay, or the gas price where there is no base."""

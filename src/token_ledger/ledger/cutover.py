@@ -23,6 +23,14 @@ _ONWARD = "`migrate`, `import` and `reconcile`, then finalize"
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """One closing of the books: `at` tells it from every other one, `were_open` from the first."""
+
+    at: int
+    were_open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Obstacle:
     """Something in the books that a cut-over would strand, and what clears it away."""
 
@@ -107,10 +115,11 @@ def check_closable(
 
 def close_books(
     connection: Connection, token: StoredToken, *, now: int, whatever_waits: bool = False
-) -> bool:
+) -> Closing:
     """Refuse new entries of the token from now on, imported ones excepted. Closed, it stays so.
 
-    Returns whether the books were open. Runs in a write transaction. Raises NotReadyError while
+    Closed already, it is closed once more, a microsecond later: who had closed it before cannot
+    `take_back` what another one relies on. Runs in a write transaction. Raises NotReadyError while
     something stands in the way (see `obstacles`; not with `whatever_waits`), and RetryableError
     while a long posting is under way.
     """
@@ -121,13 +130,28 @@ def close_books(
         )
     if not whatever_waits:
         check_closable(connection, token, now=now)
+    before, final = read_state(connection, token)
+    at = now if before is None else before if final is not None else before + 1
+    if at != before:
+        connection.execute(
+            update(schema.tokens)
+            .where(schema.tokens.c.token_no == token.token_no)
+            .values(closing_at=at)
+        )
+    return Closing(at, were_open=before is None)
+
+
+def take_back(connection: Connection, token: StoredToken, closing: Closing) -> bool:
+    """Reopen the books where nobody else closed them, before or since; return whether they are."""
     tokens = schema.tokens.c
-    closed = connection.execute(
+    if not closing.were_open:
+        return False
+    reopened = connection.execute(
         update(schema.tokens)
-        .where(tokens.token_no == token.token_no, tokens.closing_at.is_(None))
-        .values(closing_at=now)
+        .where(tokens.token_no == token.token_no, tokens.closing_at == closing.at)
+        .values(closing_at=None)
     )
-    return closed.rowcount == 1
+    return reopened.rowcount == 1
 
 
 def reopen_books(connection: Connection, token: StoredToken) -> None:
