@@ -46,6 +46,7 @@ from token_ledger.errors import (
     RevertedError,
     SigningKeyError,
     UnknownBatchError,
+    UsageError,
     WrongChainError,
 )
 from token_ledger.ingest import ingest
@@ -212,15 +213,22 @@ def test_a_cut_over_is_signed_only_by_itself_and_when_it_is_asked_for(
     first, second, *rest = file.transactions
     slipped = replace(second, call=replace(second.call, data=selector("finalize()")))
     swapped = replace(file, transactions=(first, slipped, *rest))
-    for words in ({}, {"finalize": True}):
+    there = {"chain_id": file.chain_id, "contract": second.call.to}
+    for words in ({}, {"finalize": True, **there}):
         with pytest.raises(FileFormatError, match="cut-over"):
             sign_file(swapped, PAYER, **words)
     alone = replace(file, transactions=(slipped,))
     with pytest.raises(FileFormatError, match="cut-over"):
         sign_file(alone, PAYER)
     with pytest.raises(FileFormatError, match="cut-over"):
-        sign_file(alone, PAYER, finalize=True, contract=b"\x66" * 20)
-    signed = sign_file(alone, PAYER, finalize=True, contract=second.call.to)
+        sign_file(alone, PAYER, finalize=True, chain_id=31337, contract=b"\x66" * 20)
+    for lacking in there:
+        with pytest.raises(UsageError, match="that were named"):
+            sign_file(alone, PAYER, finalize=True, **{**there, lacking: None})
+    redirected = replace(alone, chain_id=5002)
+    with pytest.raises(FileFormatError, match="is for chain 5002, not for 31337"):
+        sign_file(redirected, PAYER, finalize=True, **there)
+    signed = sign_file(alone, PAYER, finalize=True, **there)
     assert [f"FINALIZE: close replay and open transfers, for ever, at {shown(second.call.to)}"] == [
         transaction.what for transaction in signed.transactions
     ]
@@ -248,12 +256,14 @@ def test_what_is_signed_is_told_from_the_calldata(ledger: Ledger, url: str) -> N
 
 
 def test_only_the_payer_signs_only_this_contract(ledger: Ledger, url: str) -> None:
-    """Another key, and another contract than the one that was named, are refused."""
+    """Another key, and another contract or chain than the one that was named, are refused."""
     file = offline(ledger, url)
     with pytest.raises(SigningKeyError):
         sign_file(file, books.stranger())
     with pytest.raises(FileFormatError):
         sign_file(file, PAYER, contract=b"\x66" * 20)
+    with pytest.raises(FileFormatError, match="chain"):
+        sign_file(file, PAYER, chain_id=1)
     assert 4 == len(sign_file(file, PAYER, contract=compose(ledger, url).contract).transactions)
 
 

@@ -18,6 +18,7 @@ from tests.safes import Safe
 
 from token_ledger.anchor import anchor
 from token_ledger.broadcast import broadcast
+from token_ledger.chain.calls import described
 from token_ledger.chain.contracts import balance_of_calldata
 from token_ledger.chain.creation import destination_calldata
 from token_ledger.chain.rpc import Rpc, hex_data
@@ -27,6 +28,7 @@ from token_ledger.chain.vaults import vault_owner
 from token_ledger.claim import claim as claim_vault
 from token_ledger.claim import unsigned
 from token_ledger.compose import Composition, sign_file, unsigned_file
+from token_ledger.core.address import to_checksum as shown
 from token_ledger.core.outbox import safe_document, safe_groups
 from token_ledger.core.snapshot import Snapshot
 from token_ledger.errors import (
@@ -199,6 +201,11 @@ def test_a_vault_is_claimed_by_a_file(ledger: Ledger, safe: Safe, url: str, who:
         "expiry": wanted.expiry,
     }
     composed = compose_vault_claim(ledger, url, "alice", **words)
+    last = composed.calls[-1]
+    assert (
+        f"claim vault {shown(wanted.vault)} of operator {shown(safe.address)} for {shown(owner)}, "
+        f"until {wanted.expiry}"
+    ) == described(last.to, last.data)
     sent = by_safe(safe, composed) if who == "safe" else offline(composed, url)
     assert len(composed.calls) == sent
     with Rpc(url) as rpc:

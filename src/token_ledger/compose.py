@@ -42,6 +42,7 @@ from token_ledger.errors import (
     NotReadyError,
     SigningKeyError,
     UnknownBatchError,
+    UsageError,
 )
 from token_ledger.finalize import FINALIZE_CALL, FINALIZE_GAS_MAX
 from token_ledger.ledger import Connection, Ledger, batches, mirror
@@ -266,6 +267,7 @@ def sign_file(
     file: UnsignedFile,
     signer: Signer,
     *,
+    chain_id: int | None = None,
     contract: bytes | None = None,
     destination: bytes | None = None,
     finalize: bool = False,
@@ -274,17 +276,30 @@ def sign_file(
 
     Only what the commands send is signed: deployments of this release's contracts through the
     deterministic proxy, claims of vaults, and what `migrate`, `anchor` and `snapshot` call of one
-    contract; `contract` says of which. A sweep's destination is named only if it is `destination`,
+    contract; `contract` says of which, and `chain_id` of which chain: both must be
+    given with `finalize`. A sweep's destination is named only if it is `destination`,
     and with `destination` a sweep is signed only behind its naming. With `finalize` the cut-over
     is signed, which must be all there is; without it, never. Raises FileFormatError for anything
-    else, SigningKeyError for a key that is not the payer's.
+    else, UsageError for a cut-over of no chain or contract in particular, SigningKeyError for a
+    key that is not the payer's.
     """
     if signer.address != file.payer:
         raise SigningKeyError(
             f"{to_checksum(signer.address)} is not the payer {to_checksum(file.payer)}",
             hint="give the payer's keystore",
         )
+    if chain_id not in (None, file.chain_id):
+        raise FileFormatError(
+            f"the file is for chain {file.chain_id}, not for {chain_id}",
+            hint="the file was altered, or made with a node of another chain: do not sign it",
+        )
     calls = [transaction.call for transaction in file.transactions]
+    if finalize and (chain_id is None or contract is None):
+        raise UsageError(
+            "a cut-over is signed for a chain and a contract that were named",
+            hint="give --chain-id and --contract as you know them, not as the file says: on "
+            "another chain the same signature would make another token final",
+        )
     if finalize:
         _check_finalize(calls, contract)
     else:

@@ -92,14 +92,23 @@ def test_every_command_goes_round_by_files(book, final_node: str, name: str) -> 
     assert {str(9 * 10**9)} == fees
     allowed = {
         "snapshot sweep": ("--destination", "0x" + "88" * 20),
-        "migrate --finalize": ("--finalize",),
+        "migrate --finalize": (
+            "--finalize",
+            "--chain-id",
+            "31337",
+            "--contract",
+            ended.document["contract"],
+        ),
     }.get(name, ())
     operator = ("--keystore", "token_ledger.db.operator.json")
     key = (*operator, "--password-file", "token_ledger.db.operator.password")
     sign = ("--db", "sqlite:///nowhere.db", "sign-offline", "out.json", "-o", "signed.json", *key)
     if allowed:
         assert 2 == book(*sign, "--json").status
-    assert 0 == book(*sign, *allowed, "--json").status
+    told = book(*sign, *allowed, "--json")
+    assert 0 == told.status
+    if name == "account claim":
+        assert "for 0x" + "44" * 20 + ", until " in told.document["calls"][-1]
     send = ("--db", "sqlite:///nowhere.db", "broadcast", "signed.json", *rpc_words, "--json")
     assert ended.document["transactions"] == book(*send).document["sent"]
     assert 0 == book(*send).document["sent"]

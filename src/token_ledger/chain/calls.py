@@ -10,7 +10,13 @@ from collections.abc import Callable
 from token_ledger.chain import contracts, creation
 from token_ledger.chain.creation import destination_calldata
 from token_ledger.chain.vaults import CLAIM_SELECTOR, FACTORY_CONTRACT
-from token_ledger.core.address import DEPLOYMENT_PROXY, VAULT_FACTORY, create2, to_checksum
+from token_ledger.core.address import (
+    DEPLOYMENT_PROXY,
+    VAULT_FACTORY,
+    create2,
+    to_checksum,
+    vault_address,
+)
 from token_ledger.core.counting import counted
 from token_ledger.core.hashing import keccak
 
@@ -29,7 +35,7 @@ def described(to: bytes, data: bytes) -> str:
     if to == DEPLOYMENT_PROXY:
         return _deployment(data)
     if to == VAULT_FACTORY and data[:4] == CLAIM_SELECTOR:
-        return "claim a vault at the factory"
+        return _vault_claim(data)
     return f"{_call(data)}, at {to_checksum(to)}"
 
 
@@ -41,6 +47,16 @@ def _deployment(data: bytes) -> str:
     )
     address = create2(DEPLOYMENT_PROXY, data[:32], keccak(init_code))
     return f"deploy {name} to {to_checksum(address)}"
+
+
+def _vault_claim(data: bytes) -> str:
+    """Return which vault goes to whom: its address follows from operator and salt."""
+    operator = _word(data, 0).to_bytes(32, "big")[12:]
+    vault = vault_address(data[36:68], operator)
+    return (
+        f"claim vault {to_checksum(vault)} of operator {to_checksum(operator)} "
+        f"for {_address(data, 2)}, until {_word(data, 3)}"
+    )
 
 
 def _call(data: bytes) -> str:

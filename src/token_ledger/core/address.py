@@ -81,8 +81,12 @@ def derive_vault(
 
     `operator`, 20 bytes, is the clone's immutable argument: whose signature lets an owner claim it.
     """
+    return vault_address(vault_salt(ledger_secret, account_id, kind=kind), operator)
+
+
+def vault_address(salt: bytes, operator: bytes) -> bytes:
+    """Return the 20-byte address of the vault of a salt, as the factory creates it."""
     init_code = _CLONE_PREFIX + VAULT_IMPLEMENTATION + _CLONE_INFIX + operator
-    salt = vault_salt(ledger_secret, account_id, kind=kind)
     return create2(VAULT_FACTORY, salt, keccak(init_code))
 
 
