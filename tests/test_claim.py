@@ -18,12 +18,18 @@ from tests import books
 from tests.onchain import mined
 
 from token_ledger.chain.anvil import Anvil
-from token_ledger.chain.contracts import balance_of_calldata, selector
+from token_ledger.chain.contracts import balance_of_calldata, selector, token_address
+from token_ledger.chain.creation import created_at, registry_init_code, snapshot_init_code
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.chain.state import call_contract
 from token_ledger.chain.vaults import vault_owner
-from token_ledger.claim import claim, prepare
-from token_ledger.core.address import VAULT_FACTORY, derive_vault
+from token_ledger.claim import claim, prepare, unsigned
+from token_ledger.core.address import (
+    DEPLOYMENT_PROXY,
+    VAULT_FACTORY,
+    VAULT_IMPLEMENTATION,
+    derive_vault,
+)
 from token_ledger.errors import ClaimError, SigningKeyError, UnknownAccountError
 from token_ledger.finalize import finalize
 from token_ledger.ingest import ingest
@@ -163,6 +169,57 @@ def test_who_cannot_be_claimed_for_or_by(ledger: Ledger, url: str) -> None:
             claim(ledger, url, "alice", owner=OWNER_ADDRESS, operator=key)
 
 
+def test_an_owner_that_could_never_act_is_refused(ledger: Ledger, url: str) -> None:
+    """Precompiles, the proxy, our contracts of every token and derived addresses own no vault."""
+    token, carol = ledger.token, ledger.create_account("carol")
+    for owner in (
+        (1).to_bytes(20, "big"),
+        (0xFFFF).to_bytes(20, "big"),
+        DEPLOYMENT_PROXY,
+        VAULT_IMPLEMENTATION,
+        token_address(token, ledger.operator),
+        created_at(token, snapshot_init_code(token, ledger.operator)),
+        created_at(token, registry_init_code(token, ledger.operator)),
+        carol.address,
+    ):
+        with pytest.raises(ClaimError, match="cannot own"):
+            prepare(ledger, "alice", owner=owner, chain_id=1, expiry=2_000_000_000)
+
+
+def test_a_contract_owns_a_vault_only_where_it_was_allowed(ledger: Ledger, url: str) -> None:
+    """Code at the owner's address wants --contract-owner; a wallet's delegation is no contract."""
+    wallet, contract = b"\x31" * 20, b"\x32" * 20
+    with Rpc(url) as rpc:
+        rpc.call("anvil_setCode", [hex_data(wallet), "0xef0100" + "77" * 20])
+        rpc.call("anvil_setCode", [hex_data(contract), hex_data(YES)])
+    words = {"owner": contract, "operator": books.operator()}
+    with pytest.raises(ClaimError, match="is a contract"):
+        claim(ledger, url, "alice", **words)
+    with pytest.raises(ClaimError, match="is a contract"):
+        unsigned(ledger, url, "alice", owner=contract)
+    assert contract == unsigned(ledger, url, "alice", owner=contract, contract_owner=True).owner
+    assert claim(ledger, url, "alice", **words, contract_owner=True).tx_hash is not None
+    assert claim(ledger, url, "alice", **words).tx_hash is None  # it has it already
+    ledger.create_account("carol")
+    assert claim(ledger, url, "carol", owner=wallet, operator=books.operator()).tx_hash is not None
+
+
+def test_a_node_cannot_stretch_an_expiry(ledger: Ledger) -> None:
+    """A chain whose time is years ahead of this machine's: nothing is signed that follows it."""
+    words = ("--chain-id", "5001", "--timestamp", "9000000000")
+    with Anvil(args=words) as ahead:
+        for attempt in (
+            lambda: unsigned(ledger, ahead.url, "alice", owner=OWNER_ADDRESS),
+            lambda: claim(
+                ledger, ahead.url, "alice", owner=OWNER_ADDRESS, operator=books.operator()
+            ),
+        ):
+            with pytest.raises(ClaimError, match="the node says that it is 9000000"):
+                attempt()
+        told = unsigned(ledger, ahead.url, "alice", owner=OWNER_ADDRESS, expiry=2_000_000_000)
+    assert 2_000_000_000 == told.expiry
+
+
 def test_escrow_obeys_the_operator_only(ledger: Ledger, url: str) -> None:
     """The vault of an escrow account is the operator's to claim, and nobody else's."""
     address = derive_vault(ledger.secret, "pot", ledger.operator, kind="escrow")
@@ -194,7 +251,6 @@ def test_a_safe_as_operator(sqlite_url: str, tmp_path: Path, url: str) -> None:
 
 def test_a_chain_without_the_proxy_is_refused(ledger: Ledger, url: str) -> None:
     """Where the deterministic proxy is missing the addresses are nobody's: say so, send nothing."""
-    from token_ledger.core.address import DEPLOYMENT_PROXY
     from token_ledger.errors import ChainError
 
     with Rpc(url) as rpc:

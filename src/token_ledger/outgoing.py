@@ -173,6 +173,7 @@ def compose_vault_claim(
     operator: Signer | None = None,
     signature: bytes | None = None,
     expiry: int | None = None,
+    contract_owner: bool = False,
 ) -> Composition:
     """Return the calls that deploy the factory where it is missing, and the vault to its owner.
 
@@ -190,6 +191,7 @@ def compose_vault_claim(
             signature=signature,
             expiry=expiry,
             at_once=False,
+            contract_owner=contract_owner,
         )
         if is_owned(rpc, wanted):
             return _composition(chain_id, wanted.vault, [])

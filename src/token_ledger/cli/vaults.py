@@ -56,6 +56,9 @@ from token_ledger.errors import UsageError
     help="A signature made elsewhere, as 0x-hex; a Safe's counts by ERC-1271. Needs --expiry.",
 )
 @click.option("--expiry", type=int, metavar="SECONDS", help="Until when it counts, since 1970.")
+@click.option(
+    "--contract-owner", is_flag=True, help="The owner may be a contract: a Safe can act, few can."
+)
 @outgoing_options(unsigned="--unsigned-tx")
 @keystore_options
 @pass_app
@@ -69,6 +72,7 @@ def claim(
     unsigned: bool,
     signature_file: Path | None,
     expiry: int | None,
+    contract_owner: bool,
     to_file: Outgoing,
     keystore: Path | None,
     password_file: Path | None,
@@ -87,7 +91,8 @@ def claim(
             "--unsigned and --signature do not go together", hint="one, then the other"
         )
     if unsigned:
-        _print_unsigned(app, url, account_id, owner, expiry)
+        told: dict[str, Any] = {"owner": owner, "expiry": expiry, "contract_owner": contract_owner}
+        _print_unsigned(app, url, account_id, told)
         return GOOD
     signature = None if signature_file is None else read_signature(signature_file)
     operator = None if signature is not None else open_sealer(app, keystore, password_file)
@@ -96,6 +101,7 @@ def claim(
         "operator": operator,
         "signature": signature,
         "expiry": expiry,
+        "contract_owner": contract_owner,
     }
     if to_file.wanted:
         from token_ledger.outgoing import compose_vault_claim
@@ -128,9 +134,9 @@ def claim(
     return GOOD
 
 
-def _print_unsigned(app: App, url: str, account_id: str, owner: bytes, expiry: int | None) -> None:
+def _print_unsigned(app: App, url: str, account_id: str, words: dict[str, Any]) -> None:
     from token_ledger.claim import unsigned
 
     with app.open_ledger() as ledger:
-        made = unsigned(ledger, url, account_id, owner=owner, expiry=expiry)
+        made = unsigned(ledger, url, account_id, **words)
     print_json({"typed_data": made.typed_data(), "digest": to_hex(made.digest)})

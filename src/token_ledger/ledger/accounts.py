@@ -246,6 +246,13 @@ def get_account(connection: Connection, token: StoredToken | None, account_id: s
     return _account(row, token)
 
 
+def is_derived(connection: Connection, address: bytes) -> bool:
+    """Return whether the vault of some account of this ledger belongs at an address."""
+    table = schema.accounts.c
+    query = select(table.derived).where(table.address == address)
+    return bool(connection.execute(query).scalar())
+
+
 def get_balance(connection: Connection, token: StoredToken, account_id: str) -> int:
     """Return a balance, less what is owed, in base units; 0 for an account that does not exist."""
     parse_account_id(account_id)
