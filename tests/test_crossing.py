@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 from tests import books
+from tests.chain.faults import Alter
+from tests.chain.proxy import Call as ProxyCall
+from tests.chain.proxy import Proxy, Result
 
 from token_ledger.anchor import anchor
 from token_ledger.broadcast import broadcast
@@ -317,3 +320,51 @@ def test_anchored_and_then_replayed_is_replayed(ledger: Ledger, url: str) -> Non
     with pytest.raises(TokenFinalizedError) as caught:
         ledger.transfer("alice", "bob", 1, reason="x")
     assert contract.hex() in str(caught.value.hint).lower()
+
+
+def test_an_old_handle_pays_for_no_second_chain(sqlite_url: str, tmp_path: Path) -> None:
+    """A handle that looked before the token had its chain is refused before it deploys elsewhere.
+
+    By replay and by snapshot; and one whose choice comes between look and deployment, too.
+    """
+    with (
+        Anvil(args=("--chain-id", "7777")) as one,
+        Anvil(args=("--chain-id", "7778")) as other,
+        books.create(sqlite_url, tmp_path) as ledger,
+        Ledger.open(sqlite_url, secret_file=tmp_path / "secret") as old,
+        Rpc(other.url) as rpc,
+    ):
+        books.fill(ledger, 20)
+        seal(ledger)
+        sign(ledger, books.operator())
+        made = take(old, deadline=LATER, sealer=books.operator())
+        assert None is old.token.canonical_chain_id
+        migrate(ledger, one.url)
+        assert None is old.token.canonical_chain_id
+        for attempt in (
+            lambda: migrate(old, other.url),
+            lambda: publish(old, other.url, made),
+        ):
+            with pytest.raises(CanonicalChainError, match="lives on chain 7777, not on 7778"):
+                attempt()
+        assert 0 == rpc.quantity("eth_blockNumber")
+
+
+def test_the_chain_is_chosen_before_it_is_paid_for(ledger: Ledger) -> None:
+    """Two migrations to two chains at once: the one that comes second deploys nothing."""
+    with (
+        Anvil(args=("--chain-id", "7777")) as one,
+        Anvil(args=("--chain-id", "7778")) as other,
+        Rpc(one.url) as rpc,
+        Proxy(one.url) as proxy,
+    ):
+
+        def meanwhile(_: ProxyCall, balance: Result) -> Result:
+            migrate(ledger, other.url)
+            return balance
+
+        asks = Alter(change=meanwhile, methods=["eth_getBalance"], times=1)
+        with proxy.suffering(asks), pytest.raises(CanonicalChainError):
+            migrate(ledger, proxy.url)
+        assert 1 == asks.struck
+        assert 0 == rpc.quantity("eth_blockNumber")

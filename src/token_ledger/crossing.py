@@ -25,7 +25,7 @@ from token_ledger.errors import (
     RevertedError,
     TokenLedgerError,
 )
-from token_ledger.ledger import Ledger, cutover, mirror
+from token_ledger.ledger import Ledger, cutover, mirror, tokens
 
 _ONE_WAY = "a token comes to the chain one way: holders claim their balances there"
 
@@ -48,7 +48,7 @@ def check_no_snapshot(
         raise NotReadyError(
             f"{symbol} came to this chain by a snapshot: {to_checksum(address)}", hint=_ONE_WAY
         )
-    if chain_id in TEST_CHAIN_IDS and ledger.token.canonical_chain_id is None:
+    if chain_id in TEST_CHAIN_IDS and _own_chain(ledger) is None:
         return  # books closed on a test chain that is gone: there is nothing to come twice to
     with ledger.read() as connection:
         closed = cutover.closed_by_snapshot(connection, ledger.token, chain_id=chain_id)
@@ -64,12 +64,18 @@ def check_own_chain(ledger: Ledger, chain_id: int) -> None:
 
     What closes the books is asked of no other: a rehearsal belongs on a copy of the database.
     """
-    token = ledger.token
-    if token.canonical_chain_id not in (None, chain_id):
+    own = _own_chain(ledger)
+    if own not in (None, chain_id):
         raise CanonicalChainError(
-            f"{token.symbol} lives on chain {token.canonical_chain_id}, not on {chain_id}",
-            hint=f"ask a node of chain {token.canonical_chain_id}; rehearse on a copy of the books",
+            f"{ledger.token.symbol} lives on chain {own}, not on {chain_id}",
+            hint=f"ask a node of chain {own}; rehearse on a copy of the books",
         )
+
+
+def _own_chain(ledger: Ledger) -> int | None:
+    """Return the token's chain afresh: another process may have chosen it since we looked."""
+    with ledger.read() as connection:
+        return tokens.canonical_chain(connection, ledger.token)
 
 
 def set_aside_replay(ledger: Ledger, rpc: Rpc, chain_id: int) -> bool:

@@ -24,9 +24,8 @@ from token_ledger.chain.signer import GasPayer
 from token_ledger.chain.state import ContractState, check_token_contract, get_code, read_state
 from token_ledger.core.address import to_checksum
 from token_ledger.core.progress import Progress, no_progress
-from token_ledger.crossing import check_no_snapshot
+from token_ledger.crossing import check_no_snapshot, check_own_chain
 from token_ledger.errors import (
-    CanonicalChainError,
     ChainError,
     ForeignContractError,
     RevertedError,
@@ -109,12 +108,8 @@ def migrate(
             f"nothing of {token.symbol} is sealed", hint="run `seal --sign` first"
         )
     with meet(ledger, rpc_url) as (rpc, chain):
-        if not chain.is_test_chain and token.canonical_chain_id not in (None, chain.chain_id):
-            raise CanonicalChainError(
-                f"{token.symbol} lives on chain {token.canonical_chain_id}, "
-                f"not on {chain.chain_id}",
-                hint="a token has one canonical chain",
-            )
+        if not chain.is_test_chain:
+            check_own_chain(ledger, chain.chain_id)
         check_no_snapshot(ledger, rpc, chain_id=chain.chain_id)
         sender = open_courier(  # what a killed run had sent is mined first, and then seen
             rpc,
@@ -224,6 +219,7 @@ class _Migration:
             # Before it is there: a run killed in between knows from which block on to look.
             address = contracts.token_address(self.token, self.ledger.operator)
             self._record(address, block_number=self.rpc.quantity("eth_blockNumber"))
+        self._bind()  # before it is paid for: another process may have chosen another chain
         deployment = deploy(self.sender, self.token, self.ledger.operator)
         self._complete(deployment)
         return deployment
@@ -244,8 +240,7 @@ class _Migration:
 
     def _complete(self, deployment: Deployment) -> None:
         """Remember that the contract is there: from now on its chain is the token's own."""
-        if not self.chain.is_test_chain:
-            self.ledger.set_canonical_chain(self.chain.chain_id)
+        self._bind()
         self.ledger.run(
             lambda connection: mirror.complete_contract(
                 connection,
@@ -255,6 +250,10 @@ class _Migration:
                 code_hash=deployment.code_hash,
             )
         )
+
+    def _bind(self) -> None:
+        if not self.chain.is_test_chain:
+            self.ledger.set_canonical_chain(self.chain.chain_id)
 
     def _check_head(self, address: bytes, state: ContractState) -> None:
         """Refuse a contract whose history is not the ledger's own."""

@@ -143,9 +143,9 @@ def publish(
             price_max=gas_price_max,
             take_over=take_over,
         )
-        created = create(sender, token, init_code, name=SNAPSHOT_TOKEN)
-        if not chain.is_test_chain:
+        if not chain.is_test_chain:  # before it is paid for: it cannot be opened on two chains
             ledger.set_canonical_chain(chain.chain_id)
+        created = create(sender, token, init_code, name=SNAPSHOT_TOKEN)
         data = open_calldata(made.header, made.root, made.deadline, signature)
         try:  # while the books are open
             rehearse(sender, address, data, what="the snapshot")

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from eth_account import Account
+from eth_account.typed_transactions import TypedTransaction
+from hexbytes import HexBytes
+from tests.chain.faults import Alter
+from tests.chain.proxy import Call, Fault, Proxy, RefusedError, Result
 
 from token_ledger.chain.anvil import Anvil
-from token_ledger.chain.courier import Courier, NonceTakenError, raised
+from token_ledger.chain.courier import (
+    PRICE_MAX_WEI,
+    TIP_MAX_WEI,
+    Courier,
+    NonceTakenError,
+    TooDearError,
+    raised,
+)
 from token_ledger.chain.rpc import Rpc, hex_data
 from token_ledger.chain.sender import node_account
 from token_ledger.chain.signer import KeySigner
@@ -46,6 +57,14 @@ def rpc(node: Anvil) -> Iterator[Rpc]:
 
 def courier(rpc: Rpc, **other: Any) -> Courier:
     return Courier(rpc, PAYER, chain_id=31337, **{"stuck_after_s": 0.2, "timeout_s": 20} | other)
+
+
+class WantsMore(Fault):
+    """Takes nothing: whatever is offered is too little."""
+
+    def answer(self, call: Call, ask: Callable[[Call], Result]) -> Result:
+        """Never return."""
+        raise RefusedError({"code": -32000, "message": "replacement transaction underpriced"})
 
 
 @contextlib.contextmanager
@@ -176,3 +195,52 @@ def test_raised_fees_are_what_nodes_want(wei: int) -> None:
     fees = raised({"maxFeePerGas": wei, "maxPriorityFeePerGas": wei}, floor={})
     assert all(8 * new >= 9 * wei and new > wei for new in fees.values())
     assert 10**20 == raised({"maxFeePerGas": wei}, floor={"maxFeePerGas": 10**20})["maxFeePerGas"]
+
+
+def test_a_node_does_not_set_the_price(rpc: Rpc, node: Anvil) -> None:
+    """A tip, a base fee or a gas price out of all reason is not offered unasked: nothing is sent.
+
+    Who gives a ceiling of his own is asked nothing.
+    """
+
+    def dear_block(_: Call, block: Result) -> Result:
+        return block | {"baseFeePerGas": hex(10**15)}
+
+    def old_block(_: Call, block: Result) -> Result:
+        return {name: value for name, value in block.items() if name != "baseFeePerGas"}
+
+    block, tip = ["eth_getBlockByNumber"], ["eth_maxPriorityFeePerGas"]
+    dear = Alter(change=lambda *_: hex(TIP_MAX_WEI + 1), methods=tip)
+    price = Alter(change=lambda *_: hex(PRICE_MAX_WEI + 1), methods=["eth_gasPrice"])
+    for faults in (
+        [dear],
+        [Alter(change=dear_block, methods=block)],
+        [Alter(change=old_block, methods=block), price],
+    ):
+        with Proxy(node.url) as proxy, Rpc(proxy.url) as lying, proxy.suffering(*faults):
+            with pytest.raises(TooDearError, match="not offered unasked") as caught:
+                courier(lying).send(TO, b"", gas=50_000)
+            assert "--max-gas-price" in str(caught.value.hint)
+            assert [] == proxy.asked("eth_sendRawTransaction")
+            courier(lying, fee_max_wei=2 * GWEI).send(TO, b"", gas=50_000)
+            (sent,) = proxy.asked("eth_sendRawTransaction")
+        assert sent
+        rpc.call("anvil_dropAllTransactions")
+
+
+def test_a_node_that_always_wants_more_is_not_paid(rpc: Rpc, node: Anvil) -> None:
+    """Told "underpriced" again and again, it stops at sixteen times what gas costs there."""
+    want = WantsMore(methods=["eth_sendRawTransaction"])
+    with Proxy(node.url) as proxy, Rpc(proxy.url) as lying, proxy.suffering(want):
+        with pytest.raises(TooDearError, match="underpriced"):
+            courier(lying).send(TO, b"", gas=50_000)
+        asked = proxy.asked("eth_sendRawTransaction")
+    offered = [decode_fee(call.params[0]) for call in asked]
+    assert offered == sorted(offered)
+    assert 16 >= offered[-1] / offered[0] > 8
+
+
+def decode_fee(raw: str) -> int:
+    """Return what a raw transaction offers at most for a unit of gas."""
+    fields: Any = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+    return int(fields["maxFeePerGas"])

@@ -28,7 +28,13 @@ from token_ledger.errors import ChainError
 STUCK_AFTER_S = 60.0
 GAP_AFTER_S = 3.0
 FEE_STEPS_MAX = 40
+PRICE_MAX_WEI, TIP_MAX_WEI = 500 * 10**9, 50 * 10**9
+"""The most that is offered unasked for a unit of gas, and as its tip: the figures are the node's,
+which may be broken or hostile. Where a chain is dearer, --max-gas-price says so."""
+RAISED_MAX = 16
+"""A replacement pays so many times what the node says gas costs, unasked, and no more."""
 _POLL_MIN_S, _POLL_MAX_S = 0.002, 1.0
+_GWEI = 10**9
 _UNDERPRICED = re.compile(
     r"underpriced|fee too low|less than block base fee|fee cap (?:is )?less than", re.IGNORECASE
 )
@@ -64,8 +70,9 @@ def raised(fees: dict[str, int], *, floor: dict[str, int]) -> dict[str, int]:
 class Courier(Sender):
     """Sends as `Sender` does, and sees to it that what was sent is mined.
 
-    `fee_max_wei`: never offer more than this for a unit of gas. `take_over`: what an earlier run or
-    a wallet left unmined is replaced by ours, instead of waited for.
+    `fee_max_wei`: never offer more than this for a unit of gas; without it, no more than the
+    module's ceilings, over which TooDearError is raised before anything is sent. `take_over`: what
+    an earlier run or a wallet left unmined is replaced by ours, instead of waited for.
     """
 
     def __init__(
@@ -189,9 +196,9 @@ class Courier(Sender):
                     ) from None
                 if not _UNDERPRICED.search(error.text):
                     raise
-                if not self._raise_fees(letter):
+                if (passed := self._raise_fees(letter)) is not None:
                     raise TooDearError(
-                        f"gas costs more than {self._fee_max_wei} wei now: {error.text[:200]}",
+                        f"gas costs more than {passed} wei now: {error.text[:200]}",
                         hint="raise --max-gas-price, or wait, then run it again",
                     ) from None
             else:
@@ -232,7 +239,8 @@ class Courier(Sender):
             return
         last = letter.hashes[-1]
         lost = self.rpc.call("eth_getTransactionByHash", [hex_data(last)]) is None
-        dearer = mined == letter.nonce and self._is_cheap(letter) and self._raise_fees(letter)
+        dearer = mined == letter.nonce and self._is_cheap(letter)
+        dearer = dearer and self._raise_fees(letter) is None
         if lost or dearer:  # those behind it wait for this nonce
             with contextlib.suppress(TooDearError):  # it waits for cheaper days
                 self._post(letter)
@@ -261,19 +269,41 @@ class Courier(Sender):
         least = (_most(wanted) - tip) // 2 + tip if tip else _most(wanted)
         return _most(letter.fees) < least or letter.fees.get("maxPriorityFeePerGas", tip) < tip
 
-    def _raise_fees(self, letter: _Letter) -> bool:
-        """Raise a letter's fees to what replaces it; False where that is over the ceiling."""
-        fees = raised(letter.fees, floor=self._current_fees())
-        if self._fee_max_wei is not None and _most(fees) > self._fee_max_wei:
-            return False
-        letter.fees = fees
-        return True
+    def _raise_fees(self, letter: _Letter) -> int | None:
+        """Raise a letter's fees to what replaces it; return the ceiling where that is over it."""
+        floor = self._current_fees()
+        fees = raised(letter.fees, floor=floor)
+        passed = self._passed(fees)
+        if passed is None and self._fee_max_wei is None:
+            often = RAISED_MAX * max(_most(floor), _GWEI)
+            passed = often if _most(fees) > often else None
+        if passed is None:
+            letter.fees = fees
+        return passed
+
+    def _passed(self, fees: dict[str, int]) -> int | None:
+        """Return the ceiling that fees are over, in wei a unit of gas, or None."""
+        most = PRICE_MAX_WEI if self._fee_max_wei is None else self._fee_max_wei
+        if _most(fees) > most:
+            return most
+        tip = fees.get("maxPriorityFeePerGas", 0)
+        return TIP_MAX_WEI if self._fee_max_wei is None and tip > TIP_MAX_WEI else None
 
     def _within(self, fees: dict[str, int]) -> dict[str, int]:
-        """Return fees cut to the ceiling: a transaction that waits for cheaper days is fine."""
-        if self._fee_max_wei is None:
-            return fees
-        return {name: min(wei, self._fee_max_wei) for name, wei in fees.items()}
+        """Return fees cut to the ceiling: a transaction that waits for cheaper days is fine.
+
+        Raises TooDearError where no ceiling was given and the node's figures are over ours.
+        """
+        if self._fee_max_wei is not None:
+            return {name: min(wei, self._fee_max_wei) for name, wei in fees.items()}
+        if (passed := self._passed(fees)) is not None:
+            shown = ", ".join(f"{name} {wei}" for name, wei in sorted(fees.items()))
+            raise TooDearError(
+                f"{self.rpc.shown} asks for {shown} wei: more than {passed} wei a unit of gas is "
+                "not offered unasked",
+                hint="ask another node; where gas is so dear indeed, give --max-gas-price",
+            )
+        return fees
 
 
 def _most(fees: dict[str, int]) -> int:

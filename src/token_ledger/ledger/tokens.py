@@ -155,6 +155,15 @@ def set_canonical_chain(connection: Connection, token: StoredToken, chain_id: in
     )
 
 
+def canonical_chain(connection: Connection, token: StoredToken) -> int | None:
+    """Return the token's one chain as the database has it now: what a handle holds may be old."""
+    tokens = schema.tokens.c
+    found: int | None = connection.execute(
+        select(tokens.canonical_chain_id).where(tokens.token_no == token.token_no)
+    ).scalar_one()
+    return found
+
+
 def _token(row: Row[tuple[object, ...]], ledger_uid: bytes) -> StoredToken:
     return StoredToken(
         uid=row.uid,
