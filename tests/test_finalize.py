@@ -31,6 +31,7 @@ from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, batches, cutover, posting
 from token_ledger.load import load
 from token_ledger.migrate import migrate
+from token_ledger.plan import plan
 from token_ledger.seal import seal
 from token_ledger.sign import sign
 
@@ -333,3 +334,14 @@ def test_no_entry_slips_in_while_the_books_close(ledger: Ledger, url: str) -> No
     with ledger.read() as connection:
         assert before == batches.count_unsealed(connection, ledger.token)
     assert 3 == len(refused)
+
+
+def test_the_cut_over_costs_what_the_plan_says(ledger: Ledger, url: str) -> None:
+    """The receipt's gas is forecast to within two in a hundred, and never under."""
+    bring_over(ledger, url)
+    planned = plan(ledger, url).finalize_gas
+    done = finalize(ledger, url, admin=books.operator())
+    assert done.tx_hash is not None
+    with Rpc(url) as rpc:
+        receipt = rpc.call("eth_getTransactionReceipt", [hex_data(done.tx_hash)])
+    assert 1 <= planned / int(receipt["gasUsed"], 16) <= 1.02

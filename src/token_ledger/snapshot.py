@@ -61,6 +61,7 @@ SNAPSHOT_NAME, PROOFS_DIR = "snapshot.json", "proofs"
 _PAGE, _MICROSECONDS = 2_000, 1_000_000
 _SNAPSHOT_CALL = contracts.selector("snapshot()")
 OPEN_GAS = 500_000
+DEADLINE_AHEAD_MAX_S = 100 * 366 * 24 * 3600
 
 
 def take(
@@ -80,6 +81,8 @@ def take(
             f"the deadline {deadline} is over: now is {now // _MICROSECONDS}",
             hint="nobody could claim: give a later second, since 1970",
         )
+    if not over:
+        _check_near(ledger, deadline)
     with ledger.read() as connection:
         head = batches.head(connection, token)
         if head.number == 0:
@@ -256,6 +259,7 @@ def _close(ledger: Ledger) -> None:
 def check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snapshot) -> None:
     """Raise NotReadyError or CanonicalChainError where this snapshot cannot be opened there."""
     token = ledger.token
+    _check_near(ledger, made.deadline)
     check_own_chain(ledger, chain.chain_id)
     with ledger.read() as connection:
         head = batches.head(connection, token)
@@ -273,6 +277,15 @@ def check_publishable(ledger: Ledger, rpc: Rpc, chain: ChainIdentity, made: Snap
         raise NotReadyError(
             f"{token.symbol} was migrated to this chain by replay: {to_checksum(replayed)}",
             hint="a token comes to the chain one way: go on with `migrate`",
+        )
+
+
+def _check_near(ledger: Ledger, deadline: int) -> None:
+    """Raise UsageError for a deadline that no living holder meets: milliseconds, most likely."""
+    if deadline > ledger.now() // _MICROSECONDS + DEADLINE_AHEAD_MAX_S:
+        raise UsageError(
+            f"the deadline {deadline} is more than a hundred years ahead",
+            hint="nothing could be swept before it: give seconds since 1970, not milliseconds",
         )
 
 

@@ -36,7 +36,8 @@ CREATE_GAS = 32_000
 CODE_BYTE_GAS = 200
 INIT_WORD_GAS = 2
 HASH_WORD_GAS = 6
-FINALIZE_GAS = 56_000
+FINALIZE_GAS = 33_000
+"""A flag beside others in one slot, and one event; the receipt says 32,755."""
 
 WEI_PER_GWEI = 10**9
 WEI_PER_ETHER = 10**18

@@ -19,6 +19,7 @@ from token_ledger.core.hashing import address_word, domain_separator, keccak, ty
 from token_ledger.core.merkle import MerkleTree
 from token_ledger.core.strict import address_text, to_hex
 from token_ledger.core.types import Header
+from token_ledger.errors import DatabaseError
 
 SNAPSHOT_FORMAT = "token-ledger-snapshot-v1"
 BALANCE_PROOF_FORMAT = "token-ledger-balance-proof-v1"
@@ -102,9 +103,18 @@ def make_snapshot(
     *,
     deadline: int,
 ) -> Snapshot:
-    """Return the snapshot of a batch from every balance after it, zeros left out, sorted."""
+    """Return the snapshot of a batch from every balance after it, zeros left out, sorted.
+
+    Raises DatabaseError where the balances are not the supply of the batch's header.
+    """
     held = tuple(sorted(holding for holding in holdings if holding[1] > 0))
+    total = sum(amount for _, amount in held)
+    if total != header.total_supply:
+        raise DatabaseError(
+            f"the balances after batch {header.number} are {total} base units in all, its header "
+            f"says {header.total_supply}: rows were altered",
+            hint="compare the database with an export or a backup",
+        )
     assert held, "a snapshot of nothing does not exist"
-    assert sum(amount for _, amount in held) == header.total_supply, "the balances are the supply"
     tree = MerkleTree([balance_leaf(*holding) for holding in held])
     return Snapshot(token_uid, header, digest, deadline, held, tree)
