@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 from tests import books
+from tests.chain.faults import Alter
 from tests.chain.proxy import Call, Fault, Proxy, RefusedError, Result
 
 from token_ledger.chain.anvil import Anvil
@@ -21,7 +22,9 @@ from token_ledger.chain.creation import create, snapshot_init_code
 from token_ledger.chain.delivery import open_courier
 from token_ledger.chain.rpc import NodeError, Rpc, hex_data
 from token_ledger.chain.signer import KeySigner
-from token_ledger.errors import NotReadyError, RpcError, TokenFinalizedError
+from token_ledger.compose import sign_file, unsigned_file
+from token_ledger.core.outbox import SignedFile
+from token_ledger.errors import NotReadyError, RpcError, TokenFinalizedError, UsageError
 from token_ledger.finalize import finalize
 from token_ledger.ingest import ingest
 from token_ledger.ledger import Ledger, cutover
@@ -29,7 +32,7 @@ from token_ledger.migrate import migrate
 from token_ledger.outgoing import compose_publish
 from token_ledger.seal import seal
 from token_ledger.sign import sign
-from token_ledger.snapshot import publish, take
+from token_ledger.snapshot import publish, reopen, take
 
 LATER = 4_000_000_000
 POOR = KeySigner(Account.from_key("0x" + "0f" * 32))
@@ -184,12 +187,66 @@ def test_books_reopened_meanwhile_are_closed_again(ledger: Ledger, url: str) -> 
     created(ledger, url)
     made = take(ledger, deadline=LATER, sealer=books.operator())
 
-    def reopen() -> None:
+    def meanwhile() -> None:
         ledger.run(lambda c: cutover.reopen_books(c, ledger.token))
         check_open(ledger)
 
-    publish(ledger, url, made, gas_signer=Overtaken(books.stranger(), reopen))
+    done = publish(ledger, url, made, gas_signer=Overtaken(books.stranger(), meanwhile))
+    assert 1 == done.stranded
+    assert 1 == publish(ledger, url, made).stranded
     check_closed(ledger)
+
+
+def sign_for_stranger(ledger: Ledger, url: str) -> tuple[bytes, SignedFile]:
+    """Write `publish` down, signed by a payer who has no network; return contract and file."""
+    composed = compose_publish(ledger, url, take(ledger, deadline=LATER, sealer=books.operator()))
+    file = unsigned_file(composed, url, payer=books.stranger().address)
+    contract = composed.contract
+    return contract, sign_file(file, books.stranger(), contract=contract)
+
+
+def test_the_offline_payers_call_is_seen(ledger: Ledger, url: str) -> None:
+    """Reopening is refused while the payer of the files has them on their way, named or not.
+
+    Also where nobody is named at all: the ledger does not know who has the files.
+    """
+    created(ledger, url)
+    _, signed = sign_for_stranger(ledger, url)
+    with pytest.raises(UsageError, match="who was to send"):
+        reopen(ledger, url)
+    with Rpc(url) as rpc:
+        rpc.call("evm_setAutomine", [False])
+        for transaction in signed.transactions:
+            rpc.call("eth_sendRawTransaction", [hex_data(transaction.raw)])
+        with pytest.raises(NotReadyError, match="concerns the token's contract"):
+            reopen(ledger, url, payers=[POOR.address])
+        with Proxy(url) as proxy:
+            blind = Alter(
+                change=lambda _, block: block | {"transactions": []},
+                methods=["eth_getBlockByNumber"],
+            )
+            with (
+                proxy.suffering(blind),
+                pytest.raises(NotReadyError, match=r"1 transaction of .* on the way"),
+            ):
+                reopen(ledger, proxy.url, payers=[POOR.address, books.stranger().address])
+        check_closed(ledger)
+        rpc.call("anvil_mine", ["0x1"])
+    with pytest.raises(NotReadyError, match="are open"):
+        reopen(ledger, url, payers=[POOR.address])
+
+
+def test_a_strangers_deployment_on_its_way_is_seen(ledger: Ledger, url: str) -> None:
+    """The pending deployment of the snapshot token stops a reopening too."""
+    _, signed = sign_for_stranger(ledger, url)
+    with Rpc(url) as rpc:
+        rpc.call("evm_setAutomine", [False])
+        rpc.call("eth_sendRawTransaction", [hex_data(signed.transactions[0].raw)])
+        with pytest.raises(NotReadyError, match="concerns the token's contract"):
+            reopen(ledger, url, payers=[POOR.address])
+        rpc.call("anvil_dropAllTransactions")
+    reopen(ledger, url, payers=[POOR.address])
+    check_open(ledger)
 
 
 def test_a_head_that_moved_reopens_nothing_of_others(ledger: Ledger, url: str) -> None:

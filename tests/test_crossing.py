@@ -40,7 +40,8 @@ from token_ledger.outgoing import compose_publish
 from token_ledger.plan import plan
 from token_ledger.seal import seal
 from token_ledger.sign import sign
-from token_ledger.snapshot import publish, reopen, take
+from token_ledger.snapshot import publish, take
+from token_ledger.snapshot import reopen as reopen_published
 
 LATER = 4_000_000_000
 PAYER = KeySigner(Account.from_key("0x" + "0d" * 32))
@@ -69,6 +70,11 @@ def ledger(sqlite_url: str, tmp_path: Path) -> Iterator[Ledger]:
         seal(ledger)
         sign(ledger, books.operator())
         yield ledger
+
+
+def reopen(ledger: Ledger, url: str) -> None:
+    """Give a snapshot up that the operator was to send."""
+    reopen_published(ledger, url, payers=[ledger.operator])
 
 
 def publish_it(ledger: Ledger, url: str) -> None:

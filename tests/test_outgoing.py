@@ -49,7 +49,8 @@ from token_ledger.outgoing import (
 )
 from token_ledger.seal import seal
 from token_ledger.sign import add_signature
-from token_ledger.snapshot import claim, publish, reopen, take
+from token_ledger.snapshot import claim, publish, take
+from token_ledger.snapshot import reopen as reopen_published
 
 LATER = 4_000_000_000
 PAYER = KeySigner(Account.from_key("0x" + "0d" * 32))
@@ -83,6 +84,11 @@ def taken(ledger: Ledger, safe: Safe) -> Snapshot:
     """Return a snapshot that the Safe's owners signed."""
     made = take(ledger, deadline=LATER)
     return replace(made, signature=safe.sign_message(made.signed_digest))
+
+
+def reopen(ledger: Ledger, url: str) -> None:
+    """Give a snapshot up that the operator was to send."""
+    reopen_published(ledger, url, payers=[ledger.operator])
 
 
 def by_safe(safe: Safe, made: Composition) -> int:

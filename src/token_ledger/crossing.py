@@ -99,8 +99,8 @@ def check_may_reopen(
     """Raise where the books must stay closed.
 
     CanonicalChainError for a node of another chain than the token's, NotReadyError where either
-    contract has taken the token over, or where the operator or one of `payers` has a transaction
-    on its way, which might.
+    contract has taken the token over, or where one may still: the operator or one of `payers` has a
+    transaction on its way, or the node's pending block holds one, anybody's, that concerns them.
     """
     token = ledger.token
     check_own_chain(ledger, chain_id)
@@ -108,9 +108,11 @@ def check_may_reopen(
     with ledger.read() as connection:
         known = mirror.contract_of(connection, token, chain_id)
     replayed = known.address if known else contracts.token_address(token, ledger.operator)
+    claims = snapshot_address(ledger)
+    _check_nothing_pending(rpc, (replayed, claims, token.uid))
     for address, what in (
         (replayed, f"the contract {to_checksum(replayed)} is finalized"),
-        (claims := snapshot_address(ledger), f"the claims of {to_checksum(claims)} are open"),
+        (claims, f"the claims of {to_checksum(claims)} are open"),
     ):
         if _is_closed(rpc, address):
             raise NotReadyError(what, hint="there is no way back: the chain moves the token now")
@@ -172,3 +174,23 @@ def _check_nothing_sent(rpc: Rpc, payers: Collection[bytes]) -> None:
                 hint=f"wait until the chain has them, or cancel nonce {mined} first: what is sent "
                 "may still take the token over",
             )
+
+
+def _check_nothing_pending(rpc: Rpc, marks: Collection[bytes]) -> None:
+    """Raise NotReadyError where a transaction of the pending block names one of `marks`.
+
+    Sees a Safe's and a stranger's too; a node without a pending block shows nothing.
+    """
+    try:
+        block = rpc.call("eth_getBlockByNumber", ["pending", True])
+    except NodeError:
+        return
+    with rpc.decoding("eth_getBlockByNumber"):
+        for transaction in (block or {}).get("transactions", ()):
+            told = f"{transaction.get('to')} {transaction.get('input')}".lower()
+            if any(mark.hex() in told for mark in marks):
+                raise NotReadyError(
+                    f"transaction {transaction['hash']} of {transaction['from']}, on its way, "
+                    "concerns the token's contract",
+                    hint="wait until the chain has it, or have its sender cancel it",
+                )

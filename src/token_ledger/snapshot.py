@@ -12,6 +12,7 @@ After `publish` the books are closed as after `migrate --finalize`.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ from token_ledger.errors import (
     UnknownBatchError,
     UsageError,
 )
-from token_ledger.ledger import Ledger, batches, cutover, mirror_joins
+from token_ledger.ledger import Ledger, batches, cutover, imports, mirror_joins
 from token_ledger.node import meet
 from token_ledger.snapshot_claims import SnapshotResult, claim, result_of, sweep
 
@@ -136,7 +137,8 @@ def publish(
         if _is_open(ledger, rpc, address):
             _follow(ledger, rpc, chain)
             check_same(rpc, address, made)
-            return SnapshotResult(address, chain.chain_id, None, 0)
+            done = SnapshotResult(address, chain.chain_id, None, 0)
+            return replace(done, stranded=_left_behind(ledger, made))
         check_publishable(ledger, rpc, chain, made)
         signature = check_signed(ledger, rpc, made)
         sender = open_courier(
@@ -169,17 +171,32 @@ def publish(
             )
         _close(ledger)  # whatever became of our closing meanwhile
         check_same(rpc, address, made)  # another operator may have opened another one
-        return replace(result_of(address, chain.chain_id, receipt, created), replay_begun=begun)
+        done = result_of(address, chain.chain_id, receipt, created)
+        return replace(done, replay_begun=begun, stranded=_left_behind(ledger, made))
 
 
-def reopen(ledger: Ledger, rpc_url: str, *, gas_signer: GasPayer | None = None) -> None:
+def reopen(
+    ledger: Ledger,
+    rpc_url: str,
+    *,
+    gas_signer: GasPayer | None = None,
+    payers: Collection[bytes] = (),
+) -> None:
     """Let new entries in again after a `publish` that was written down and never sent.
 
-    Raises NotReadyError where claims are open or the token's contract is finalized (then there is
-    no way back), and while the operator or `gas_signer` has a transaction on its way, which must
-    be cancelled first; CanonicalChainError for a node of another chain.
+    `payers`: every account that was to send it, beside `gas_signer`; the ledger does not know who
+    was given its files. Raises UsageError where none is named, NotReadyError where claims are open
+    or the token's contract is finalized (then there is no way back), and while the operator or one
+    of these has a transaction on its way, or one of anybody's that concerns the contract is seen,
+    which must be cancelled first; CanonicalChainError for a node of another chain.
     """
-    payers = () if gas_signer is None else (gas_signer.address,)
+    payers = {*payers, *(() if gas_signer is None else (gas_signer.address,))}
+    if not payers:
+        raise UsageError(
+            "who was to send the snapshot? The books stay closed while that is not known",
+            hint="--payer 0x… for every account that was given its files, or that executes for the "
+            "Safe",
+        )
     with Rpc(rpc_url) as rpc:
         chain = read_identity(rpc)
         check_may_reopen(ledger, rpc, chain.chain_id, payers=payers)
@@ -247,6 +264,12 @@ def _follow(ledger: Ledger, rpc: Rpc, chain: ChainIdentity) -> None:
     if not chain.is_test_chain:
         ledger.set_canonical_chain(chain.chain_id)
     _close(ledger)
+
+
+def _left_behind(ledger: Ledger, made: Snapshot) -> int:
+    """Return how many entries the snapshot does not hold, and the chain never will."""
+    with ledger.read() as connection:
+        return imports.count_left_behind(connection, ledger.token, made.header.number)
 
 
 def _close(ledger: Ledger) -> None:

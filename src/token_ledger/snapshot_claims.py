@@ -49,7 +49,9 @@ class SnapshotResult:
     """What one step did on the chain. `tx_hash` is None where nothing was left to do.
 
     `replay_begun`: a replay into another contract was prepared there, or its transactions written
-    down, before the snapshot took its place: nobody must send those any more.
+    down, before the snapshot took its place: nobody must send those any more. `stranded`: entries
+    that are not in the snapshot, and never will be on the chain; 0 unless it was opened past
+    `publish`.
     """
 
     contract: bytes
@@ -57,6 +59,7 @@ class SnapshotResult:
     tx_hash: bytes | None
     gas_used: int
     replay_begun: bool = False
+    stranded: int = 0
 
     def to_json(self) -> dict[str, object]:
         """Return the result as one JSON-ready object."""

@@ -68,7 +68,9 @@ def test_a_publish_for_a_safe_and_given_up(book, fresh_anvil: str) -> None:
     assert 2 == len(json.loads(Path("s.json").read_text())["transactions"])
     ended = book("mint", "alice", "1", "--reason", "late", "--json")
     assert (1, "token_finalized") == (ended.status, ended.error["code"])
-    assert "reopened" in book("snapshot", "reopen", *words).out
+    unknown = book("snapshot", "reopen", *words)
+    assert "who was to send the snapshot?" in unknown.err
+    assert "reopened" in book("snapshot", "reopen", *words, "--payer", "0x" + "5a" * 20).out
     assert 0 == book("mint", "alice", "1", "--reason", "in time").status
     with Rpc(fresh_anvil) as rpc:
         assert "0x" == rpc.call("eth_getCode", [told.document["contract"], "latest"])

@@ -25,7 +25,7 @@ from token_ledger.cli.keys import (
     open_sealer,
     read_signature,
 )
-from token_ledger.cli.outcome import GOOD
+from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
 from token_ledger.cli.signing import (
     REPLAY_BEGUN,
@@ -159,14 +159,27 @@ def publish(
 
 @snapshot.command("reopen", cls=LedgerCommand)
 @rpc_option
+@click.option(
+    "--payer",
+    "payers",
+    type=ADDRESS,
+    metavar="0x…",
+    multiple=True,
+    help="An account that was given the files, or that executes for a Safe; may be repeated.",
+)
 @pass_app
-def reopen(app: App, /, *, rpc_url: str | None) -> None:
-    """Give up a `publish` that was written to a file and never sent: post again."""
+def reopen(app: App, /, *, rpc_url: str | None, payers: tuple[bytes, ...]) -> None:
+    """Give up a `publish` that was written to a file and never sent: post again.
+
+    Refused while the operator, the key that pays gas, or one of --payer has a transaction on its
+    way, or the node shows one that concerns the contract. A signed file that is kept can still be
+    sent by anybody: destroy it, and use up its nonce.
+    """
     from token_ledger.snapshot import reopen as run_reopen
 
     url = need_rpc(rpc_url)
     with app.open_ledger() as ledger:
-        run_reopen(ledger, url, gas_signer=open_gas_payer())
+        run_reopen(ledger, url, gas_signer=open_gas_payer(), payers=payers)
         symbol = ledger.token.symbol
     app.answer({"reopened": symbol}, lambda screen: screen.pairs([("reopened", symbol)]))
 
@@ -239,18 +252,21 @@ def sweep(
 def _tell(app: App, done: SnapshotResult, what: str, already: str) -> int:
     said = already if done.tx_hash is None else to_hex(done.tx_hash)
     app.answer(
-        done.to_json() | ({"replay_begun": True} if done.replay_begun else {}),
+        done.to_json()
+        | ({"replay_begun": True} if done.replay_begun else {})
+        | ({"stranded": done.stranded} if done.stranded else {}),
         lambda screen: screen.pairs(
             [
                 ("contract", to_checksum(done.contract)),
                 ("chain", done.chain_id),
                 (what, said),
+                ("stranded", counted(done.stranded, "entry") if done.stranded else None),
                 ("gas", f"{done.gas_used:,}"),
                 ("beware", REPLAY_BEGUN if done.replay_begun else None),
             ]
         ),
     )
-    return GOOD
+    return FINDINGS if done.stranded else GOOD
 
 
 @click.command(cls=LedgerCommand, epilog=_EPILOG)
