@@ -10,14 +10,15 @@ from token_ledger.core.types import SYSTEM
 
 AccountId = Annotated[str, Field(min_length=1, max_length=1000, description="An account's id.")]
 # Told to callers, and enforced by the ledger, whose errors say more.
-_DECIMAL: dict[str, Any] = {"pattern": r"^[0-9]{1,30}(\.[0-9]{1,18})?$"}
+_AMOUNT: dict[str, Any] = {"pattern": r"^[0-9]{1,78}(\.[0-9]{1,77})?$"}  # 2**256 has 78 digits
+_FACTOR: dict[str, Any] = {"pattern": r"^[0-9]{1,30}(\.[0-9]{1,18})?$"}
 AmountText = Annotated[
     str,
     Field(
         max_length=100,
         description="Whole tokens, decimal, as in 12.5; no more decimals than the token has.",
         examples=["12.5"],
-        json_schema_extra=_DECIMAL,
+        json_schema_extra=_AMOUNT,
     ),
 ]
 FactorText = Annotated[
@@ -26,7 +27,7 @@ FactorText = Annotated[
         max_length=100,
         description="A number above 0, decimal, as in 1.5.",
         examples=["1"],
-        json_schema_extra=_DECIMAL,
+        json_schema_extra=_FACTOR,
     ),
 ]
 Zoned = Annotated[
@@ -122,7 +123,7 @@ class PostingIn(Words):
 
     from_account: AccountId
     to_account: AccountId
-    idempotency_key: Annotated[str | None, Field(min_length=1, max_length=255)] = None
+    idempotency_key: Annotated[str | None, Field(min_length=1, max_length=65_536)] = None
 
 
 class PostingsIn(Input):

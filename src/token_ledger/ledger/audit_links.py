@@ -185,6 +185,7 @@ def check_requests(connection: Connection, token: StoredToken, secret: bytes) ->
         .order_by(request.entry_no),
         execution_options={"yield_per": FETCH},
     )
+    yield from _check_keys_borne_twice(connection, token)
     for row in rows:
         if row.token_no == token.token_no and lists.is_item(
             secret,
@@ -198,6 +199,25 @@ def check_requests(connection: Connection, token: StoredToken, secret: bytes) ->
             "a remembered request whose entry is not there, or another's",
             {"token": token.symbol, "entry_no": row.entry_no, "nonce": to_hex(bytes(row.nonce))},
         )
+
+
+def _check_keys_borne_twice(connection: Connection, token: StoredToken) -> Iterator[Finding]:
+    """Yield entries that bear the key of a request that is another entry: it was paid twice."""
+    request = schema.token_requests.c
+    rows = stream(
+        connection,
+        select(_ENTRY.entry_no, _ENTRY.id, request.entry_no.label("other_no"))
+        .join_from(
+            schema.token_requests,
+            schema.token_ledger,
+            (_ENTRY.token_no == request.token_no) & (_ENTRY.nonce == request.nonce),
+        )
+        .where(request.token_no == token.token_no, _ENTRY.entry_no != request.entry_no)
+        .order_by(_ENTRY.entry_no),
+    )
+    for row in rows:
+        message = "another request bears the key of this entry as well"
+        yield entry_finding("request_differs", message, token, row, other_no=row.other_no)
 
 
 def check_sequences(connection: Connection) -> Iterator[Finding]:

@@ -52,17 +52,23 @@ def post(desk: Desk, records: Sequence[Record], *, atomic: bool, key: str) -> li
             check_record(record)
     digest = _digest(desk, records, atomic=atomic)
     is_known = _check(desk, nonce, digest, key)
-    if not is_known and open_store(desk.connection, desk.token.token_no).find([nonce]):
+    store = open_store(desk.connection, desk.token.token_no)
+    store.keys_derived = True  # looked up once more below, under the lock
+    if not is_known and store.find([nonce]):
         raise _conflict(key)
+    context = replace(desk.context, keys_derived=True)
     results: list[Posted | TokenLedgerError]
     if atomic:
-        results = [*posting.post(desk.connection, desk.context, desk.token, keyed)]
+        results = [*posting.post(desk.connection, context, desk.token, keyed)]
     else:
-        results = posting.post_each(desk.connection, desk.context, desk.token, keyed, known={})
+        results = posting.post_each(desk.connection, context, desk.token, keyed, known={})
     landed = [result for result in results if isinstance(result, Posted)]
     if landed and not is_known:
+        store.lock_list_key(nonce)
+        # What came at once may have been first: another list, or a single posting under the key.
+        if not _check(desk, nonce, digest, key) and store.find([nonce]):
+            raise _conflict(key)
         _remember(desk, nonce, digest, entry_no=landed[0].entry_no)
-        _check(desk, nonce, digest, key)  # another list that came at once may have been first
     return results  # type: ignore[return-value]  # errors are there only if not atomic
 
 

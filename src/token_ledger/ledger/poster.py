@@ -45,6 +45,7 @@ class Poster:
         self._imported = context.imported
         self._token = token
         self._store = open_store(connection, token.token_no)
+        self._store.keys_derived = context.keys_derived
         self.accounts: dict[int, LockedAccount] = {}
         self._credit = Credit(connection, context, token)
         self._supply = LockedSupply(token)
@@ -99,7 +100,8 @@ class Poster:
         nonces = [request.nonce for request in requests]
         ready, self._prepared = self._prepared or Prepared([]), None
         found = self._store.find(nonces) if ready.prior is None else ready.prior
-        prior = {row[0]: Outcome(*row[1:], repeated=True) for row in found}
+        # Where an entry and a list bear one key, as they once could, the entry is meant.
+        prior = {row[0]: Outcome(*row[1:], repeated=True) for row in reversed(found)}
         fresh = len(set(nonces).difference(prior))
         numbers, now = self._number(requests, prior, ready, fresh) if fresh else ((), 0)
         if self._clock is not None:

@@ -55,12 +55,14 @@ class PostingContext:
     """What posting needs of the ledger: its secret, its operator, and a clock in tests.
 
     `imported`: the records are transfers of the chain, which the ledger's closing does not refuse.
+    `keys_derived`: they bear keys that nobody else can take.
     """
 
     operator: bytes
     secret: bytes = field(repr=False)
     clock: Callable[[], int] | None = None
     imported: bool = False
+    keys_derived: bool = False
 
 
 class Request(NamedTuple):

@@ -40,6 +40,9 @@ VERSION_TABLE = "token_ledger_version"
 WRITERS_LOCK = 0x746F6B656E5F6C67
 """PostgreSQL advisory lock: writers share it from before `entry_no` to their commit."""
 
+KEYS_LOCK = 0x6B657973
+"""PostgreSQL advisory locks, by a nonce's first byte: a list takes its key's, postings share."""
+
 SYSTEM_ACCOUNT_NO = 0
 
 UINT256_BYTES = 32

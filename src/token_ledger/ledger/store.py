@@ -85,6 +85,7 @@ class Store(ABC):
         self.token_no = token_no
         self.closing_at: int | None = None  # known once `reserve` has looked
         self.balance_max: int | None = None  # of accounts without their own, as well
+        self.keys_derived = False  # nobody else can take one: no lock is needed
 
     @staticmethod
     @abstractmethod
@@ -113,6 +114,13 @@ class Store(ABC):
     @abstractmethod
     def now(self) -> int:
         """Return the database's time in microseconds, not that of the transaction's begin."""
+
+    @abstractmethod
+    def lock_list_key(self, nonce: bytes) -> None:
+        """Wait for postings that may bear a list's key, and let none be looked up, until the end.
+
+        After the list's accounts, as each posting shares the lock after its own.
+        """
 
     @abstractmethod
     def find(self, nonces: Sequence[bytes]) -> list[PriorRow]:

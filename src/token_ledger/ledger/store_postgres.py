@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from token_ledger.ledger.schema import WRITERS_LOCK
+from token_ledger.ledger.schema import KEYS_LOCK, WRITERS_LOCK
 from token_ledger.ledger.store import (
     ACCOUNT_COLUMNS,
     ENTRY_COLUMNS,
@@ -49,6 +49,11 @@ _FIND = (
     " FROM token_requests r JOIN token_ledger e ON e.entry_no = r.entry_no"
     " WHERE r.token_no = %s AND r.nonce = ANY(%s::bytea[]) AND e.nonce <> r.nonce"
 )
+# A statement before the look-up, whose snapshot must be taken after the wait.
+_SHARE_KEYS = (
+    f"SELECT pg_advisory_xact_lock_shared({KEYS_LOCK}, place) FROM unnest(%s::int[]) AS place"
+)
+_LOCK_LIST_KEY = f"SELECT pg_advisory_xact_lock({KEYS_LOCK}, %s)"
 _WRITER = f"SELECT pg_advisory_xact_lock_shared({WRITERS_LOCK})"
 _RESERVE = (
     f"SELECT array_agg(nextval('token_ledger_entry_no')), {_PG_CLOCK},"
@@ -104,6 +109,8 @@ class PostgresStore(Store):
             on_credit = any(row.debt or row.overdraft_max is not None for row in found)
             if len(found) == len(numbers) and not on_credit:
                 figures = driver.execute(_SUPPLY, (self.token_no,)) if supply else None
+                if not self.keys_derived:
+                    driver.execute(_SHARE_KEYS, (_places(nonces),))
                 prior = driver.execute(_FIND, self._finding(nonces))
                 driver.execute(_WRITER)
                 reserved = driver.execute(_RESERVE, (self.token_no, self.token_no, len(nonces)))
@@ -144,8 +151,14 @@ class PostgresStore(Store):
         """Return the server's time."""
         return int(self.connection.exec_driver_sql(f"SELECT {_PG_CLOCK}").scalar_one())
 
+    def lock_list_key(self, nonce: bytes) -> None:
+        """Take the lock of the nonce's place, alone."""
+        self.connection.exec_driver_sql(_LOCK_LIST_KEY, (nonce[0],))
+
     def find(self, nonces: Sequence[bytes]) -> list[PriorRow]:
         """Return the entries that bear one of these nonces."""
+        if not self.keys_derived:
+            self.connection.exec_driver_sql(_SHARE_KEYS, (_places(nonces),))
         return _priors(self.connection.exec_driver_sql(_FIND, self._finding(nonces)).all())
 
     def _finding(self, nonces: Sequence[bytes]) -> tuple[int, str, int, str]:
@@ -235,6 +248,11 @@ class PostgresStore(Store):
 
 def _read_decimal(number: Decimal | None) -> int | None:
     return None if number is None else int(number)
+
+
+def _places(nonces: Iterable[bytes]) -> str:
+    """Return the places of the locks of nonces, in order: few, however many the nonces are."""
+    return _array(sorted({nonce[0] for nonce in nonces}))
 
 
 def _array(numbers: Iterable[int | None]) -> str:

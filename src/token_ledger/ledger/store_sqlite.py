@@ -78,6 +78,9 @@ class SqliteStore(Store):
         """Return this machine's time."""
         return _clock()
 
+    def lock_list_key(self, nonce: bytes) -> None:
+        """Do nothing: there is one writer."""
+
     def find(self, nonces: Sequence[bytes]) -> list[PriorRow]:
         """Return the entries that bear one of these nonces."""
         rows: list[PriorRow] = []
