@@ -10,7 +10,6 @@ from token_ledger.core.address import derive_vault, to_checksum
 from token_ledger.errors import (
     AccountExistsError,
     AddressError,
-    KeyConflictError,
     SystemAccountError,
     TextError,
     UnknownAccountError,
@@ -66,7 +65,7 @@ def test_existing_account_may_be_taken_as_it_is(ledger: Ledger) -> None:
 
 
 def test_endowment_is_minted_once(ledger: Ledger) -> None:
-    """The initial balance is a mint under a key of the account's own: once, or a conflict."""
+    """The initial balance is a mint under a key of the account's own: once, whatever it was."""
     ledger.create_account("dora", initial_balance="10.5")
     entry = ledger.get_statement("dora").entries[0]
     assert ("endow", "endow:dora", "system", "10.5") == (
@@ -77,9 +76,15 @@ def test_endowment_is_minted_once(ledger: Ledger) -> None:
     )
     again = ledger.create_account("dora", initial_balance="10.5", exist_ok=True)
     assert 105 * ONE // 10 == again.balance
-    with pytest.raises(KeyConflictError):
-        ledger.create_account("dora", initial_balance=11, exist_ok=True)
-    assert 5 * ONE == ledger.create_account("carol", initial_balance=5, exist_ok=True).balance
+    assert again == ledger.create_account("dora", initial_balance=11, exist_ok=True)
+    ledger.create_account("emma")
+    assert 2 == ledger.seed_accounts(7, reason="welcome")  # carol, and she
+    emma = ledger.create_account("emma", initial_balance=8, exist_ok=True)
+    assert 7 * ONE == emma.balance
+    ledger.create_account("fred")
+    with ThreadPoolExecutor(2) as pool:  # at once, with other amounts
+        assert 1 == sum(pool.map(ledger.seed_accounts, (7, 9)))
+    assert 7 * ONE == ledger.create_account("carol", initial_balance=5, exist_ok=True).balance
 
 
 def test_refused_endowment_makes_no_account(database_url: str) -> None:

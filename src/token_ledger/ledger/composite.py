@@ -122,8 +122,12 @@ def unposted(desk: Desk, records: Sequence[Record]) -> tuple[list[Record], list[
     """Return those of the records, each with a key, whose key no entry has yet.
 
     And what stands in the way of those whose key an entry between other accounts has: they are
-    not posted, and must not pass for it.
+    not posted, and must not pass for it. Locks the accounts and the supply before it looks: of two
+    who endow at once, with whatever amounts, the second finds what the first did.
     """
+    if not records:
+        return [], []
+    lock(desk, {SYSTEM, *(record.to_account for record in records)})
     secret, entry = desk.context.secret, schema.token_ledger.c
     nonces = [entry_nonce(secret, record.idempotency_key or "") for record in records]
     known = accounts.resolve(desk.connection, {r.to_account for r in records} | {SYSTEM})

@@ -24,6 +24,7 @@ from token_ledger.ledger import accounts, identity, posting, tokens
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.accounts import Account
 from token_ledger.ledger.acknowledging import Acknowledging
+from token_ledger.ledger.composite import Desk, unposted
 from token_ledger.ledger.controls import Controls
 from token_ledger.ledger.earning import Earning
 from token_ledger.ledger.holding import Holding
@@ -235,7 +236,7 @@ class Ledger(Acknowledging, Controls, Earning, Holding, Upkeep, Questions, Ways)
         `initial_balance` (human units) is minted in the same transaction under the key
         `endow:ID`, so it is minted once however often this runs. Raises AccountExistsError if the
         id or the address is taken; with `exist_ok` an existing account of that id (and address,
-        where one is given) is taken as it is, and endowed if it never was.
+        where one is given) is taken as it is, and endowed if it never was, whatever the amount.
         """
         chosen = parse_address(address) if isinstance(address, str) else address
         token = None if initial_balance is None else self.token
@@ -248,7 +249,10 @@ class Ledger(Acknowledging, Controls, Earning, Holding, Upkeep, Questions, Ways)
             if token is not None and value is not None:
                 key = endowment_key(account_id)
                 endowment = Record(SYSTEM, account_id, value, Texts(reason="endow"), key)
-                posting.post(connection, self.context, token, [endowment])
+                fresh, taken = unposted(Desk(connection, self.context, token), [endowment])
+                if taken:
+                    raise taken[0]
+                posting.post(connection, self.context, token, fresh)
 
         self.run(work)
         return self.get_account(account_id)
