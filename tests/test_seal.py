@@ -15,7 +15,7 @@ from token_ledger.core.hashing import keccak
 from token_ledger.core.packing import unpack
 from token_ledger.core.types import ZERO_HASH, Batch
 from token_ledger.errors import RetryableError
-from token_ledger.ledger import Ledger, batches, sealing
+from token_ledger.ledger import Ledger, batches, sealing, watermarks
 from token_ledger.seal import seal
 
 
@@ -128,7 +128,7 @@ def test_a_posting_in_flight_holds_the_sealer_back(
         with ledger.write() as connection:
             connection.execute(
                 text("SELECT pg_advisory_xact_lock_shared(:lock)"),
-                {"lock": sealing.WRITERS_LOCK},
+                {"lock": watermarks.WRITERS_LOCK},
             )
             with pytest.raises(RetryableError, match="long posting"):
                 seal(ledger)

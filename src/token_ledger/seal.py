@@ -1,8 +1,7 @@
 """Seal: turn what was posted since the last batch into batches, each fit for one replay.
 
-Sealing fixes order, position and root. No entry row is touched, writers are not held up (only for
-the instant in which the watermark is read), and a killed sealer is continued by the next one: a
-batch is one header row.
+Sealing fixes order, position and root. No entry row is touched, writers are not held up, and a
+killed sealer is continued by the next one: a batch is one header row.
 """
 
 from __future__ import annotations
@@ -52,7 +51,9 @@ def seal(
     for each other.
     """
     gas_max, calldata_max = min(gas_max, GAS_MAX), min(calldata_max, CALLDATA_MAX)
-    watermark = sealing.watermark(ledger.engine)
+    with ledger.read() as connection:
+        sealed_up_to = batches.head(connection, ledger.token).last_entry_no
+    watermark = sealing.watermark(ledger.engine, beyond=sealed_up_to, whole=True)
     sealed = entries = 0
     while True:
         batch = ledger.run(

@@ -17,7 +17,7 @@ from token_ledger.ledger.accounts import check_limit
 from token_ledger.ledger.queries import StoredEntry
 from token_ledger.ledger.tokens import StoredToken
 
-_ATTEMPTS_MAX = 6
+_ATTEMPTS_MAX = 10
 _ENTRY = schema.token_ledger.c
 
 
@@ -39,8 +39,9 @@ def read_feed(engine: Engine, token: StoredToken, *, after: int, limit: int) -> 
     """Return the committed entries after a number, up to where nothing can come between any more.
 
     On connections of its own: a caller's transaction may be older than the watermark, or hold it
-    up. An empty page while a long posting (a load) is under way. Raises UnavailableError on a
-    standby, which cannot tell what may still come, and UsageError.
+    up. An empty page while a long posting (a load) is under way; asked again in the same process,
+    it goes on waiting for the writers of then alone. Raises UnavailableError on a standby, which
+    cannot tell what may still come, and UsageError.
     """
     _check_after(after)
     size = check_limit(limit)
@@ -51,7 +52,7 @@ def read_feed(engine: Engine, token: StoredToken, *, after: int, limit: int) -> 
         if connection.execute(newest.limit(1)).first() is None:
             return FeedPage((), after)  # nothing is asked of the writers
     try:
-        up_to = sealing.watermark(engine, attempts=_ATTEMPTS_MAX)
+        up_to = sealing.watermark(engine, beyond=after, attempts=_ATTEMPTS_MAX)
     except RetryableError:
         return FeedPage((), after)
     # A new snapshot: one of before the watermark would lack what was committed meanwhile.

@@ -1,30 +1,28 @@
 """The sealer's side of the database: the watermark, the next entries, the header row.
 
-Writers are held up for the instant in which the watermark is read, and never by the sealing
-itself: entries up to the watermark cannot change or be joined by late ones.
+Writers are never held up: entries up to the watermark cannot change or be joined by late ones.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, insert, text
 
 from token_ledger.core.types import Batch, Entry
-from token_ledger.errors import RetryableError, UnavailableError
+from token_ledger.errors import RetryableError
 from token_ledger.ledger import engine as engines
+from token_ledger.ledger import watermarks
 from token_ledger.ledger.batches import Head, select_entries, to_entry
-from token_ledger.ledger.schema import WRITERS_LOCK, token_batches, token_ledger
+from token_ledger.ledger.schema import token_batches
 from token_ledger.ledger.tokens import StoredToken
 
 ROWS_MAX = 8_000
 """Read at most so many unsealed entries at once: more never fit into one batch."""
 
-WATERMARK_ATTEMPTS_MAX = 40
-_LOCK_TIMEOUT_MS = 50
-_BACKOFF_S = 0.25
+WATERMARK_ATTEMPTS_MAX = 50
+_PAUSE_S, _PAUSE_MAX_S = 0.0025, 0.2
 _SEALER_LOCK = 0x7365616C
 
 
@@ -38,35 +36,29 @@ class UnsealedEntry:
     to_balance_before: int
 
 
-def watermark(engine: Engine, *, attempts: int = WATERMARK_ATTEMPTS_MAX) -> int:
+def watermark(
+    engine: Engine, *, beyond: int, whole: bool = False, attempts: int | None = None
+) -> int:
     """Return an entry number at or below which nothing can be committed any more.
 
-    On PostgreSQL writers share a lock from before they take an entry number to their commit; here
-    it is held alone for an instant, in READ COMMITTED, so that what was waited for is seen. The
-    wait is short and is given up rather than stall new writers behind it. Raises RetryableError
-    while one long posting (a `load`) keeps the lock, and UnavailableError on a standby: what its
-    primary may still commit, only the primary knows.
+    PostgreSQL: one above `beyond` where there is any, waiting for the writers of the moment alone
+    (see `watermarks`); `whole` waits a while until it covers all that was committed at the call.
+    It holds for snapshots that begin after. What was seen is remembered in the process: asked again
+    it goes on where the wait ended. Raises RetryableError while a long posting (a `load`) keeps all
+    of it, and UnavailableError on a standby.
     """
-    highest = select(func.coalesce(func.max(token_ledger.c.entry_no), 0))
     if engine.dialect.name == "sqlite":
         with engines.reading(engine) as connection:
-            return int(connection.execute(highest).scalar_one())
-    with engines.reading(engine) as connection:
-        if connection.scalar(text("SELECT pg_is_in_recovery()")):
-            raise UnavailableError(
-                "a standby cannot tell what its primary may still commit", hint="ask the primary"
-            )
-    for attempt in range(1, attempts + 1):
-        try:
-            with engines.writing(engine) as connection:
-                connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITERS_LOCK}
-                )
-                return int(connection.execute(highest).scalar_one())
-        except RetryableError:
-            if attempt < attempts:
-                time.sleep(random.uniform(0, _BACKOFF_S))  # noqa: S311 - jitter, not a secret
+            return int(connection.execute(watermarks.HIGHEST).scalar_one())
+    found, wanted = watermarks.ask(engine)
+    wanted = wanted if whole else min(wanted, beyond + 1)
+    for attempt in range(1, attempts or WATERMARK_ATTEMPTS_MAX):
+        if found >= wanted:
+            return found
+        time.sleep(min(_PAUSE_MAX_S, _PAUSE_S * 2**attempt))
+        found, _ = watermarks.ask(engine)
+    if found >= wanted or found > beyond:
+        return found
     raise RetryableError(
         "a long posting is under way, and what it will commit must not be sealed over",
         hint="wait until the load has ended, then seal again",
