@@ -39,6 +39,7 @@ from token_ledger.ledger import (
     mirror_reach,
     stored_figures,
 )
+from token_ledger.ledger import engine as engines
 from token_ledger.ledger.entry_walk import EntriesWalk, Reached
 from token_ledger.ledger.mirror import StoredContract
 from token_ledger.ledger.mirror_joins import SealedRun
@@ -103,6 +104,10 @@ class Books:
 
     def compare(self, progress: Progress) -> None:
         """Compare entries, headers and balances, and add what differs to the result."""
+        with engines.small_cache(self.connection):
+            self._compare(progress)
+
+    def _compare(self, progress: Progress) -> None:
         connection, token = self.connection, self.token
         self._compare_entries(progress)
         self._compare_part()

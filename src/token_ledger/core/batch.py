@@ -5,10 +5,11 @@ Does no I/O and holds no clock: `seal` gives it entries and a time, and writes w
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 
 from token_ledger.core import packing
-from token_ledger.core.hashing import domain_separator, keccak, typed_digest, word
+from token_ledger.core.hashing import domain_separator, keccak, keccak_twice, typed_digest, word
 from token_ledger.core.merkle import MerkleTree
 from token_ledger.core.types import ZERO_ADDRESS, Batch, Entry, Header
 
@@ -17,6 +18,7 @@ BATCH_TYPE_HASH = keccak(
     b"bytes32 rowsHash,uint256 totalSupply,uint64 sealedAt)"
 )
 _PAD = b"\0" * 12
+_PLACE = struct.Struct(">24xQ24xQ").pack  # seq and timestamp, a word each
 
 
 def leaf(entry: Entry) -> bytes:
@@ -40,10 +42,22 @@ def leaf(entry: Entry) -> bytes:
     return keccak(keccak(encoded))
 
 
-def leaf_of_words(entry_id: bytes, seq: int, timestamp: int, moved: bytes) -> bytes:
-    """Return the same leaf for a walk over millions; `moved`: from, to and value as three words."""
-    head = entry_id + seq.to_bytes(32, "big") + timestamp.to_bytes(32, "big")
-    return keccak(keccak(head + moved))
+def leaves_of_words(
+    first_seq: int,
+    ids: Sequence[bytes],
+    times: Sequence[int],
+    moved: tuple[Iterable[bytes], Iterable[bytes], Iterable[bytes]],
+) -> list[bytes]:
+    """Return the same leaves for a walk over millions, of entries from `first_seq` on.
+
+    `moved`: their from, their to and their value, each as words. Raises OverflowError for a time
+    that is no uint64.
+    """
+    places = map(_PLACE, range(first_seq, first_seq + len(ids)), times)
+    try:
+        return keccak_twice(map(b"".join, zip(ids, places, *moved, strict=True)))
+    except struct.error as error:
+        raise OverflowError(str(error)) from None
 
 
 def entries_tree(entries: Iterable[Entry]) -> MerkleTree:

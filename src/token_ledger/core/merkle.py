@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from token_ledger.core.hashing import keccak
+from token_ledger.core.hashing import fill_nodes, keccak
 
 
 class MerkleTree:
@@ -27,9 +27,7 @@ class MerkleTree:
         count = len(leaves)
         nodes: list[bytes] = [b""] * (count - 1)
         nodes += sorted(leaves, reverse=True)
-        for i in range(count - 2, -1, -1):
-            left, right = nodes[2 * i + 1], nodes[2 * i + 2]
-            nodes[i] = keccak(left + right if left < right else right + left)
+        fill_nodes(nodes, count)
         self.count = count
         self._nodes = nodes
         self._index: dict[bytes, int] | None = None

@@ -151,6 +151,9 @@ def _create_private(path: Path) -> None:
         ) from None
 
 
+_SMALL_CACHE = -8_192  # KiB, as SQLite has it
+
+
 def _set_pragmas(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # this module says BEGIN itself
     cursor = connection.cursor()
@@ -234,6 +237,23 @@ def reading(engine: Engine) -> Iterator[Connection]:
         connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def small_cache(connection: Connection) -> Iterator[None]:
+    """Let SQLite cache little, while one goes through whole tables and comes back to no page.
+
+    It would fill its 64 MiB otherwise, to no use. PostgreSQL's cache is not in this process.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size = {_SMALL_CACHE}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
 
 
 @contextmanager

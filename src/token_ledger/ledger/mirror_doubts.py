@@ -39,7 +39,9 @@ def read_doubts(
     for table in (chain_transfers, chain_batches):
         for row in streaming.execute(_of_unknown_blocks(table, contract, *span)):
             yield Doubt("block", row.block_number, row.block_hash, row.place, rows=row.rows)
-    for row in streaming.execute(_torn(contract, *span)):
+    # Most mirrors have none, which is seen in a fifth of the time that telling them takes.
+    is_torn = connection.execute(_torn_blocks(contract, *span).limit(1)).first() is not None
+    for row in streaming.execute(_torn(contract, *span)) if is_torn else ():
         aspect = "seq" if row.seq < 0 else "transaction"
         yield Doubt(aspect, row.block_number, row.block_hash, row.log_index, row.tx_hash, row.seq)
     for aspect, query, place in (
@@ -75,6 +77,29 @@ def _of_unknown_blocks(table: Table, contract: StoredContract, first: int, last:
         .where(*_own(table, contract, first, last), ~known)
         .group_by(row.block_number, row.block_hash)
         .order_by(row.block_number, row.block_hash)
+    )
+
+
+def _torn_blocks(contract: StoredContract, first: int, last: int) -> Any:
+    """Select blocks of which `_torn` may select a transfer; of the others it selects none."""
+    row = chain_transfers.c
+    places = (
+        select(row.block_number, row.tx_index, row.tx_hash, func.min(row.seq).label("seq"))
+        .where(*_own(chain_transfers, contract, first, last), row.seq.is_not(None))
+        .group_by(row.block_number, row.tx_index, row.tx_hash)
+        .subquery()
+    )
+    place = places.c
+    return (
+        select(place.block_number)
+        .group_by(place.block_number)
+        .having(
+            or_(
+                func.count() != func.count(place.tx_index.distinct()),
+                func.count() != func.count(place.tx_hash.distinct()),
+                func.min(place.seq) < 0,
+            )
+        )
     )
 
 
