@@ -18,7 +18,15 @@ from tests import books
 from token_ledger.core.transfers import Cut, TransferColumns
 from token_ledger.core.types import UINT256_MAX
 from token_ledger.errors import DatabaseError
-from token_ledger.ledger import Ledger, binary_copy, mirror, mirror_joins, mirror_rows, upgrade
+from token_ledger.ledger import (
+    Ledger,
+    binary_copy,
+    mirror,
+    mirror_doubts,
+    mirror_joins,
+    mirror_rows,
+    upgrade,
+)
 from token_ledger.ledger import engine as engines
 from token_ledger.ledger.mirror_joins import SealedRun
 from token_ledger.ledger.mirror_schema import chain_transfers
@@ -216,6 +224,29 @@ def test_entries_find_their_transfers_by_an_index(empty: Ledger) -> None:
         assert mirror_joins.count_matches(connection, empty.token, contract, [run]) is None
         event.remove(connection, "before_cursor_execute", note)
         assert "chain_transfers_by_seq" in _plan(connection, *said[-1])
+
+
+def test_replays_are_compared_with_their_transfers_by_the_index(empty: Ledger) -> None:
+    """Each batch finds its last transfer by its `seq`: not through all transfers for each batch."""
+    execute(empty, row(empty, no=1, seq="0"))
+    said: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM chain_batches JOIN chain_transfers" in " ".join(statement.split()):
+            said.append((statement, parameters))
+
+    with empty.read() as connection:
+        contract = mirror.find_contract(connection, 1, b"\1" * 20)
+        assert contract is not None
+        event.listen(connection, "before_cursor_execute", note)
+        doubts = mirror_doubts.read_doubts(
+            connection, empty.token, contract, first_block=0, last_block=9
+        )
+        list(doubts)
+        event.remove(connection, "before_cursor_execute", note)
+    assert 1 == len(said)
+    with empty.read() as connection:  # the other one streams what it is asked
+        assert "chain_transfers_by_seq" in _plan(connection, *said[0])
 
 
 def _plan(connection: Connection, statement: str, parameters: Any) -> str:
