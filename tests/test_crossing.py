@@ -356,7 +356,7 @@ def test_an_old_handle_pays_for_no_second_chain(sqlite_url: str, tmp_path: Path)
         assert 0 == rpc.quantity("eth_blockNumber")
 
 
-def test_the_chain_is_chosen_before_it_is_paid_for(ledger: Ledger) -> None:
+def test_the_chain_is_looked_at_again_before_it_is_paid_for(ledger: Ledger) -> None:
     """Two migrations to two chains at once: the one that comes second deploys nothing."""
     with (
         Anvil(args=("--chain-id", "7777")) as one,

@@ -219,7 +219,8 @@ class _Migration:
             # Before it is there: a run killed in between knows from which block on to look.
             address = contracts.token_address(self.token, self.ledger.operator)
             self._record(address, block_number=self.rpc.quantity("eth_blockNumber"))
-        self._bind()  # before it is paid for: another process may have chosen another chain
+        if not self.chain.is_test_chain:  # another process may have chosen another one meanwhile
+            check_own_chain(self.ledger, self.chain.chain_id)
         deployment = deploy(self.sender, self.token, self.ledger.operator)
         self._complete(deployment)
         return deployment
