@@ -140,14 +140,14 @@ def test_an_error_is_no_proof_that_nothing_was_taken(ledger: Ledger, url: str, t
 def test_nor_for_a_snapshot(ledger: Ledger, url: str) -> None:
     """The node takes `open` and answers with an error: the same."""
     created(ledger, url)
-    made = take(ledger, deadline=LATER, sealer=books.operator())
+    made = take(ledger, deadline=LATER)
     with Rpc(url) as rpc, Proxy(url) as proxy:
         rpc.call("evm_setAutomine", [False])
         with (
             proxy.suffering(Takes(methods=["eth_sendRawTransaction"])),
             pytest.raises(NodeError) as caught,
         ):
-            publish(ledger, proxy.url, made, gas_signer=books.stranger())
+            publish(ledger, proxy.url, made, sealer=books.operator(), gas_signer=books.stranger())
         assert "`snapshot reopen`" in str(caught.value.hint)
         check_closed(ledger)
 
@@ -155,29 +155,29 @@ def test_nor_for_a_snapshot(ledger: Ledger, url: str) -> None:
 def test_a_node_that_is_gone_proves_nothing(ledger: Ledger, url: str) -> None:
     """Refused for want of money, and then unreachable: in doubt the books stay closed."""
     created(ledger, url)
-    made = take(ledger, deadline=LATER, sealer=books.operator())
+    made = take(ledger, deadline=LATER)
     with Proxy(url) as proxy:
         gone = Fault(methods=["eth_getTransactionByHash"])
         gone.answer = lambda *_: (_ for _ in ()).throw(  # type: ignore[method-assign]
             RefusedError({"code": -32603, "message": "gone"})
         )
         with proxy.suffering(gone), pytest.raises(RpcError, match=r"(?i)insufficient funds"):
-            publish(ledger, proxy.url, made, gas_signer=POOR)
+            publish(ledger, proxy.url, made, sealer=books.operator(), gas_signer=POOR)
     check_closed(ledger)
 
 
 def test_who_has_no_money_reopens_only_what_is_his(ledger: Ledger, url: str) -> None:
     """A penniless operator closes and reopens the books; not where another one relies on them."""
     created(ledger, url)
-    made = take(ledger, deadline=LATER, sealer=books.operator())
+    made = take(ledger, deadline=LATER)
     with pytest.raises(NodeError, match=r"(?i)insufficient funds") as caught:
-        publish(ledger, url, made, gas_signer=POOR)
+        publish(ledger, url, made, sealer=books.operator(), gas_signer=POOR)
     assert "stay closed" not in str(caught.value.hint)
     with ledger.read() as connection:
         assert (None, None) == cutover.read_state(connection, ledger.token)
-    late = Overtaken(POOR, lambda: compose_publish(ledger, url, made))
+    late = Overtaken(POOR, lambda: compose_publish(ledger, url, made, sealer=books.operator()))
     with pytest.raises(NodeError, match=r"(?i)insufficient funds") as caught:
-        publish(ledger, url, made, gas_signer=late)
+        publish(ledger, url, made, sealer=books.operator(), gas_signer=late)
     assert "books stay closed" in str(caught.value.hint)
     check_closed(ledger)
 
@@ -185,13 +185,19 @@ def test_who_has_no_money_reopens_only_what_is_his(ledger: Ledger, url: str) -> 
 def test_books_reopened_meanwhile_are_closed_again(ledger: Ledger, url: str) -> None:
     """Whatever became of the closing while `open` was sent, an open snapshot has closed books."""
     created(ledger, url)
-    made = take(ledger, deadline=LATER, sealer=books.operator())
+    made = take(ledger, deadline=LATER)
 
     def meanwhile() -> None:
         ledger.run(lambda c: cutover.reopen_books(c, ledger.token))
         check_open(ledger)
 
-    done = publish(ledger, url, made, gas_signer=Overtaken(books.stranger(), meanwhile))
+    done = publish(
+        ledger,
+        url,
+        made,
+        sealer=books.operator(),
+        gas_signer=Overtaken(books.stranger(), meanwhile),
+    )
     assert 1 == done.stranded
     assert 1 == publish(ledger, url, made).stranded
     check_closed(ledger)
@@ -199,7 +205,7 @@ def test_books_reopened_meanwhile_are_closed_again(ledger: Ledger, url: str) -> 
 
 def sign_for_stranger(ledger: Ledger, url: str) -> tuple[bytes, SignedFile]:
     """Write `publish` down, signed by a payer who has no network; return contract and file."""
-    composed = compose_publish(ledger, url, take(ledger, deadline=LATER, sealer=books.operator()))
+    composed = compose_publish(ledger, url, take(ledger, deadline=LATER), sealer=books.operator())
     file = unsigned_file(composed, url, payer=books.stranger().address)
     contract = composed.contract
     return contract, sign_file(file, books.stranger(), contract=contract)

@@ -50,7 +50,7 @@ def ledger(sqlite_url: str, tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def contract(ledger: Ledger, url: str) -> bytes:
     """Return a snapshot token whose claims are over, and whose sweep the admin led to OLD."""
-    made = publish(ledger, url, take(ledger, deadline=LATER, sealer=books.operator())).contract
+    made = publish(ledger, url, take(ledger, deadline=LATER), sealer=books.operator()).contract
     with Rpc(url) as rpc:
         courier = open_courier(rpc, books.operator(), chain_id=31337)
         courier.send_and_wait(made, destination_calldata(OLD), gas=200_000)

@@ -78,7 +78,7 @@ def reopen(ledger: Ledger, url: str) -> None:
 
 
 def publish_it(ledger: Ledger, url: str) -> None:
-    publish(ledger, url, take(ledger, deadline=LATER, sealer=books.operator()))
+    publish(ledger, url, take(ledger, deadline=LATER), sealer=books.operator())
 
 
 def bring_over(ledger: Ledger, url: str) -> bytes:
@@ -115,7 +115,7 @@ def test_a_replayed_token_is_not_finalized_beside_a_snapshot(ledger: Ledger, url
     with Rpc(url) as rpc:
         before = rpc.call("evm_snapshot")
         composed = compose_publish(
-            ledger, url, take(ledger, deadline=LATER, sealer=books.operator())
+            ledger, url, take(ledger, deadline=LATER), sealer=books.operator()
         )
         reopen(ledger, url)
         rpc.call("evm_revert", [before])
@@ -130,14 +130,14 @@ def test_a_replayed_token_is_not_finalized_beside_a_snapshot(ledger: Ledger, url
 
 def test_a_snapshot_on_its_way_stops_a_replay_too(ledger: Ledger) -> None:
     """The files of `publish` bind the token to their chain: neither another one, nor a replay."""
-    made = take(ledger, deadline=LATER, sealer=books.operator())
+    made = take(ledger, deadline=LATER)
     with Anvil(args=("--chain-id", "7777")) as one, Anvil(args=("--chain-id", "7778")) as other:
-        compose_publish(ledger, one.url, made)
+        compose_publish(ledger, one.url, made, sealer=books.operator())
         assert 7777 == ledger.token.canonical_chain_id
         with pytest.raises(CanonicalChainError):
-            compose_publish(ledger, other.url, made)
+            compose_publish(ledger, other.url, made, sealer=books.operator())
         with pytest.raises(CanonicalChainError):
-            publish(ledger, other.url, made)
+            publish(ledger, other.url, made, sealer=books.operator())
         with pytest.raises(NotReadyError, match="closed by a snapshot"):
             migrate(ledger, one.url)
         with pytest.raises(CanonicalChainError, match="lives on chain 7777, not on 7778"):
@@ -211,10 +211,10 @@ def test_another_deadline_than_the_one_in_force_is_told(ledger: Ledger, url: str
     The same snapshot again changes nothing, even when its deadline is over.
     """
     publish_it(ledger, url)
-    other = take(ledger, deadline=LATER + 1, sealer=books.operator())
+    other = take(ledger, deadline=LATER + 1)
     for attempt in (publish, compose_publish):
         with pytest.raises(UsageError, match=f"open until {LATER}, not until {LATER + 1}"):
-            attempt(ledger, url, other)
+            attempt(ledger, url, other, sealer=books.operator())
     assert None is publish(ledger, url, take(ledger, deadline=LATER, over=True)).tx_hash
 
 
@@ -247,11 +247,11 @@ def test_nothing_that_closes_the_books_is_rehearsed_on_them(ledger: Ledger, url:
     """A token with a chain of its own is neither published nor finalized on a test chain."""
     bring_over(ledger, url)
     ledger.set_canonical_chain(7777)
-    made = take(ledger, deadline=LATER, sealer=books.operator())
+    made = take(ledger, deadline=LATER)
     for attempt in (
         lambda: finalize(ledger, url, admin=books.operator()),
-        lambda: publish(ledger, url, made),
-        lambda: compose_publish(ledger, url, made),
+        lambda: publish(ledger, url, made, sealer=books.operator()),
+        lambda: compose_publish(ledger, url, made, sealer=books.operator()),
     ):
         with pytest.raises(CanonicalChainError, match="lives on chain 7777, not on 31337"):
             attempt()
@@ -295,9 +295,9 @@ def test_a_replay_that_was_begun_is_told_and_forgotten(ledger: Ledger, begun: st
         left = list(composed.calls)
         if begun == "deployed":
             send(left.pop(0))
-        made = take(ledger, deadline=LATER, sealer=books.operator())
-        assert publish(ledger, node.url, made).replay_begun
-        assert not publish(ledger, node.url, made).replay_begun
+        made = take(ledger, deadline=LATER)
+        assert publish(ledger, node.url, made, sealer=books.operator()).replay_begun
+        assert not publish(ledger, node.url, made, sealer=books.operator()).replay_begun
         check_told_by_a_snapshot(ledger, composed.contract)
         send(*left)
         assert 1 == read_state(rpc, composed.contract).head_number
@@ -313,8 +313,8 @@ def test_a_replay_that_was_begun_is_told_and_forgotten(ledger: Ledger, begun: st
 def test_the_files_of_a_publish_tell_it_too(ledger: Ledger, url: str) -> None:
     """`compose_publish` says that a replay was begun, given up for it."""
     compose(ledger, url)
-    made = take(ledger, deadline=LATER, sealer=books.operator())
-    assert compose_publish(ledger, url, made).replay_begun
+    made = take(ledger, deadline=LATER)
+    assert compose_publish(ledger, url, made, sealer=books.operator()).replay_begun
 
 
 def test_anchored_and_then_replayed_is_replayed(ledger: Ledger, url: str) -> None:
@@ -343,13 +343,13 @@ def test_an_old_handle_pays_for_no_second_chain(sqlite_url: str, tmp_path: Path)
         books.fill(ledger, 20)
         seal(ledger)
         sign(ledger, books.operator())
-        made = take(old, deadline=LATER, sealer=books.operator())
+        made = take(old, deadline=LATER)
         assert None is old.token.canonical_chain_id
         migrate(ledger, one.url)
         assert None is old.token.canonical_chain_id
         for attempt in (
             lambda: migrate(old, other.url),
-            lambda: publish(old, other.url, made),
+            lambda: publish(old, other.url, made, sealer=books.operator()),
         ):
             with pytest.raises(CanonicalChainError, match="lives on chain 7777, not on 7778"):
                 attempt()

@@ -49,7 +49,7 @@ from token_ledger.outgoing import (
 )
 from token_ledger.seal import seal
 from token_ledger.sign import add_signature
-from token_ledger.snapshot import claim, publish, take
+from token_ledger.snapshot import claim, digest_to_sign, publish, take
 from token_ledger.snapshot import reopen as reopen_published
 
 LATER = 4_000_000_000
@@ -83,7 +83,7 @@ def ledger(sqlite_url: str, safe: Safe, url: str) -> Iterator[Ledger]:
 def taken(ledger: Ledger, safe: Safe) -> Snapshot:
     """Return a snapshot that the Safe's owners signed."""
     made = take(ledger, deadline=LATER)
-    return replace(made, signature=safe.sign_message(made.signed_digest))
+    return replace(made, signature=safe.sign_message(digest_to_sign(ledger, made, 31337)))
 
 
 def reopen(ledger: Ledger, url: str) -> None:

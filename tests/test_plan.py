@@ -152,8 +152,8 @@ def test_the_other_ways_cost_what_is_told(
         sign(ledger, books.operator())
         _, by_balances, by_headers = plan(ledger).ways
         anchored = anchor(ledger, fresh_anvil).gas_used
-        made = take(ledger, deadline=4_000_000_000, sealer=books.operator())
-        opened = publish(ledger, fresh_anvil, made)
+        made = take(ledger, deadline=4_000_000_000)
+        opened = publish(ledger, fresh_anvil, made, sealer=books.operator())
         claims = sum(
             claim(fresh_anvil, opened.contract, made.proof_to_json(*holding)).gas_used
             for holding in made.holdings

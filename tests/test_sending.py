@@ -70,13 +70,16 @@ def opened(ledger: Ledger, url: str) -> tuple[bytes, Any]:
     """Open the claims of a snapshot that lasts for a thousand seconds."""
     with Rpc(url) as rpc:
         now = int(rpc.call("eth_getBlockByNumber", ["latest", False])["timestamp"], 16)
-    made = take(ledger, deadline=now + 1000, sealer=books.operator())
-    return publish(ledger, url, made).contract, made
+    made = take(ledger, deadline=now + 1000)
+    return publish(ledger, url, made, sealer=books.operator()).contract, made
 
 
 def scene_publish(ledger: Ledger, url: str) -> Act:
-    made = take(ledger, deadline=4_000_000_000, sealer=books.operator())
-    return lambda key, **terms: publish(ledger, url, made, gas_signer=key, **terms).tx_hash
+    made = take(ledger, deadline=4_000_000_000)
+    sealer = books.operator()
+    return lambda key, **terms: (
+        publish(ledger, url, made, sealer=sealer, gas_signer=key, **terms).tx_hash
+    )
 
 
 def scene_claim(ledger: Ledger, url: str) -> Act:

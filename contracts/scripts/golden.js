@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { StandardMerkleTree } from "@openzeppelin/merkle-tree";
-import { AbiCoder, id, keccak256, TypedDataEncoder, ZeroAddress } from "ethers";
+import { AbiCoder, getCreateAddress, id, keccak256, TypedDataEncoder, ZeroAddress } from "ethers";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const fields = (text) => text.split(",").map((field) => {
@@ -51,13 +51,17 @@ const batches = COUNTS.map((count, i) => {
 
 // Balances after the last batch, for SnapshotToken.
 const SNAPSHOT = {
-  Snapshot: fields("bytes32 batchDigest,bytes32 balancesRoot,uint256 totalSupply,uint64 deadline"),
+  Snapshot: fields("bytes32 batchDigest,bytes32 balancesRoot,uint256 totalSupply,uint64 deadline,uint256 chainId,address token"),
 };
 const totalSupply = batches.at(-1).header.totalSupply;
 const balances = Array.from({ length: 6 }, (_, i) => [account(i + 1), BigInt(i + 1) ** 9n]);
 balances.push([account(7), totalSupply - balances.reduce((sum, [, amount]) => sum + amount, 0n)]);
 const balancesTree = StandardMerkleTree.of(balances, ["address", "uint256"]);
-const signed = { batchDigest: parent, balancesRoot: balancesTree.root, totalSupply, deadline: 1900000000 };
+// The signature is for one contract on one chain: the first that a test of Foundry's creates.
+const token = getCreateAddress({ from: "0x7FA9385bE102ac3EAc297483Dd6233D62b3e1496", nonce: 1 });
+const signed = {
+  batchDigest: parent, balancesRoot: balancesTree.root, totalSupply, deadline: 1900000000, chainId: 5001, token,
+};
 const snapshot = {
   ...signed,
   digest: TypedDataEncoder.hash(domain, SNAPSHOT, signed),

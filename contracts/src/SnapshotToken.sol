@@ -9,7 +9,8 @@ import {ISnapshotToken} from "./interfaces/ISnapshotToken.sol";
 /// @dev What bridges mint and burn does not touch `unclaimed`.
 contract SnapshotToken is OnchainToken, ISnapshotToken {
     bytes32 private constant SNAPSHOT_TYPEHASH = keccak256(
-        "Snapshot(bytes32 batchDigest,bytes32 balancesRoot,uint256 totalSupply,uint64 deadline)"
+        "Snapshot(bytes32 batchDigest,bytes32 balancesRoot,uint256 totalSupply,uint64 deadline,"
+        "uint256 chainId,address token)"
     );
 
     Snapshot private _snapshot;
@@ -91,6 +92,8 @@ contract SnapshotToken is OnchainToken, ISnapshotToken {
 
     /// @inheritdoc ISnapshotToken
     function snapshotDigest(Snapshot memory snapshot_) public view returns (bytes32) {
-        return _typedDigest(keccak256(abi.encode(SNAPSHOT_TYPEHASH, snapshot_)));
+        return _typedDigest(
+            keccak256(abi.encode(SNAPSHOT_TYPEHASH, snapshot_, block.chainid, address(this)))
+        );
     }
 }

@@ -5,7 +5,7 @@ import {HeaderRegistry} from "../src/HeaderRegistry.sol";
 import {IBridges} from "../src/interfaces/IBridges.sol";
 import {IHeaderChain} from "../src/interfaces/IHeaderChain.sol";
 import {Batches} from "./Batches.sol";
-import {Snapshots} from "./SnapshotToken.t.sol";
+import {Snapshots} from "./Snapshots.sol";
 
 /// @dev Goal: replay stays near what logs and storage cost anyway. Method: transactions of their
 /// own (`isolate`), so that gas is the whole transaction's: 21,000, calldata and cold storage

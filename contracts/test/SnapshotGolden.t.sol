@@ -19,6 +19,8 @@ contract SnapshotGoldenTest is Golden {
             vm.parseJsonBytes32(golden, ".ledgerUid"),
             vm.addr(KEY)
         );
+        eq(vm.parseJsonAddress(golden, ".snapshot.token"), address(coin), "token");
+        vm.chainId(vm.parseJsonUint(golden, ".snapshot.chainId"));
         bytes32 root = vm.parseJsonBytes32(golden, ".snapshot.balancesRoot");
         uint64 deadline = uint64(vm.parseJsonUint(golden, ".snapshot.deadline"));
         bytes32 digest = vm.parseJsonBytes32(golden, ".snapshot.digest");

@@ -44,7 +44,7 @@ from token_ledger.errors import (
 )
 from token_ledger.ledger import Ledger, batches, cutover
 from token_ledger.node import meet
-from token_ledger.snapshot import OPEN_GAS, check_publishable, check_same, check_signed
+from token_ledger.snapshot import OPEN_GAS, check_publishable, check_same, signed_for
 from token_ledger.snapshot_claims import (
     CLAIM_GAS,
     SWEEP_GAS,
@@ -89,12 +89,14 @@ def compose_anchor(ledger: Ledger, rpc_url: str) -> Composition:
     return _composition(chain_id, address, calls)
 
 
-def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition:
+def compose_publish(
+    ledger: Ledger, rpc_url: str, made: Snapshot, *, sealer: Signer | None = None
+) -> Composition:
     """Return the calls that create the snapshot token and open its claims; close the books.
 
     The books are closed because the call is then somebody else's to send: `publish` records it
-    afterwards, `snapshot.reopen` gives it up before. Raises as `publish` does; NotReadyError where
-    claims are open already.
+    afterwards, `snapshot.reopen` gives it up before. `sealer` signs as in `publish`.
+    Raises as `publish` does; NotReadyError where claims are open already.
     """
     token = ledger.token
     init_code = snapshot_init_code(token, ledger.operator)
@@ -102,7 +104,7 @@ def compose_publish(ledger: Ledger, rpc_url: str, made: Snapshot) -> Composition
     calls: list[Call] = []
     with meet(ledger, rpc_url) as (rpc, chain):
         check_publishable(ledger, rpc, chain, made)
-        signature = check_signed(ledger, rpc, made)
+        signature = signed_for(ledger, rpc, made, chain_id=chain.chain_id, sealer=sealer)
         data = open_calldata(made.header, made.root, made.deadline, signature)
         if get_code(rpc, address):
             check_code(rpc, address, name=SNAPSHOT_TOKEN)

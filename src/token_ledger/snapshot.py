@@ -1,7 +1,7 @@
 """Snapshot: the token comes to the chain by its balances, each claimed by its holder.
 
-    take      the balances after the last sealed batch, as a tree; signed by the sealer
-    publish   the contract, and the signed root in it: the cut-over of this way
+    take      the balances after the last sealed batch, as a tree; unsigned, so that nobody opens it
+    publish   the contract, and the root in it, signed by the sealer: the cut-over of this way
     claim     one holder's balance, by the proof in its file; anybody may submit it
     sweep     what nobody claimed until the deadline, to where the admin said
 
@@ -65,10 +65,8 @@ OPEN_GAS = 500_000
 DEADLINE_AHEAD_MAX_S = 100 * 366 * 24 * 3600
 
 
-def take(
-    ledger: Ledger, *, deadline: int, sealer: Signer | None = None, over: bool = False
-) -> Snapshot:
-    """Return the balances after the last sealed batch; signed, if `sealer` is given.
+def take(ledger: Ledger, *, deadline: int, over: bool = False) -> Snapshot:
+    """Return the balances after the last sealed batch, which `publish` has signed and opens.
 
     `deadline`: the last second for claims, since 1970; not yet over, unless `over` says that it may
     be (what was opened long ago is published again). Raises UnknownBatchError while nothing is
@@ -97,10 +95,26 @@ def take(
         holdings = [(item.address, item.replayed) for page in pages for item in page]
     if header.total_supply == 0:
         raise UsageError(f"nobody holds any {token.symbol}", hint="there is nothing to claim")
-    made = make_snapshot(token.uid, header, digest, holdings, deadline=deadline)
-    if sealer is None:
-        return made
-    return replace(made, signature=sealer.sign_digest(made.signed_digest))
+    return make_snapshot(token.uid, header, digest, holdings, deadline=deadline)
+
+
+def digest_to_sign(ledger: Ledger, made: Snapshot, chain_id: int | None = None) -> bytes:
+    """Return what a sealer elsewhere signs of a snapshot, 32 bytes; for the token's one chain.
+
+    `chain_id`: that chain, where the books do not know it yet. Whoever has the signature may open
+    the claims there, at once, whatever is posted later: sign it when the books can close. Raises
+    UsageError without a chain, CanonicalChainError for another one than the token's.
+    """
+    known = ledger.token.canonical_chain_id
+    if chain_id is None:
+        if known is None:
+            raise UsageError(
+                "a snapshot is signed for one chain, and none is named",
+                hint="name it: --chain-id",
+            )
+        return made.digest_for(known, snapshot_address(ledger))
+    check_own_chain(ledger, chain_id)
+    return made.digest_for(chain_id, snapshot_address(ledger))
 
 
 def write_files(made: Snapshot, directory: Path) -> int:
@@ -118,12 +132,14 @@ def publish(
     rpc_url: str,
     made: Snapshot,
     *,
+    sealer: Signer | None = None,
     gas_signer: GasPayer | None = None,
     gas_price_max: int | None = None,
     take_over: bool = False,
 ) -> SnapshotResult:
     """Create the snapshot token and open its claims; close the books. Again changes nothing.
 
+    `sealer`: signs it, for the node's chain alone, unless `made` bears a signature made elsewhere.
     `gas_price_max`: the most to offer for a unit of gas, in wei. `take_over`: replace what the
     payer has on its way unmined. Raises UsageError where claims are open until another deadline
     than this snapshot's, NotReadyError while holds are open, entries were posted after the snapshot
@@ -140,7 +156,7 @@ def publish(
             done = SnapshotResult(address, chain.chain_id, None, 0)
             return replace(done, stranded=_left_behind(ledger, made))
         check_publishable(ledger, rpc, chain, made)
-        signature = check_signed(ledger, rpc, made)
+        signature = signed_for(ledger, rpc, made, chain_id=chain.chain_id, sealer=sealer)
         sender = open_courier(
             rpc,
             gas_signer,
@@ -222,22 +238,30 @@ def _is_open(ledger: Ledger, rpc: Rpc, address: bytes) -> bool:
     return True
 
 
-def check_signed(ledger: Ledger, rpc: Rpc, made: Snapshot) -> bytes:
-    """Return the snapshot's signature. Raises SigningKeyError for none, or for one of nobody's use.
+def signed_for(
+    ledger: Ledger, rpc: Rpc, made: Snapshot, *, chain_id: int, sealer: Signer | None
+) -> bytes:
+    """Return the snapshot's signature for a chain: the one that it bears, else the sealer's.
+
+    Raises SigningKeyError for none, or for one of nobody's use.
 
     A contract that is not there yet takes the operator's: looked at before its gas is spent. A
     Safe's, and a contract that is there, are asked by the rehearsal.
     """
-    if made.signature is None:
-        raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
-    if get_code(rpc, snapshot_address(ledger)) or get_code(rpc, ledger.operator):
-        return made.signature
-    if recover_signer(made.signed_digest, made.signature) != ledger.operator:
+    address = snapshot_address(ledger)
+    digest, signature = made.digest_for(chain_id, address), made.signature
+    if signature is None:
+        if sealer is None:
+            raise SigningKeyError("the snapshot is not signed", hint="give the sealer's key")
+        signature = sealer.sign_digest(digest)
+    if get_code(rpc, address) or get_code(rpc, ledger.operator):
+        return signature
+    if recover_signer(digest, signature) != ledger.operator:
         raise SigningKeyError(
             f"the snapshot is not signed by the operator {to_checksum(ledger.operator)}",
-            hint="is the signature over this deadline and batch? A Safe must exist on this chain",
+            hint="is it over this deadline, batch and chain? A Safe must exist on this chain",
         )
-    return made.signature
+    return signature
 
 
 def check_same(rpc: Rpc, address: bytes, made: Snapshot) -> None:
@@ -325,10 +349,11 @@ __all__ = [
     "SnapshotResult",
     "check_publishable",
     "check_same",
-    "check_signed",
     "claim",
+    "digest_to_sign",
     "publish",
     "reopen",
+    "signed_for",
     "sweep",
     "take",
     "write_files",

@@ -76,6 +76,21 @@ def test_a_publish_for_a_safe_and_given_up(book, fresh_anvil: str) -> None:
         assert "0x" == rpc.call("eth_getCode", [told.document["contract"], "latest"])
 
 
+def test_a_signature_is_written_only_where_it_is_asked_for(book, fresh_anvil: str) -> None:
+    """Take tells no digest without a chain; --sign writes a new private file, outside of DIR."""
+    book("seal", "--sign")
+    take = ("snapshot", "take", "snap", *DEADLINE)
+    assert None is book(*take, "--json").document["digest"]
+    assert "--chain-id" in book(*take).out
+    assert "signature" not in Path("snap/snapshot.json").read_text()
+    assert 2 == book(*take, "--sign", "open.sig", "--json").status
+    assert "can open these claims" in book(*take, "--sign", "open.sig", "--chain-id", 31337).out
+    assert 0o600 == Path("open.sig").stat().st_mode & 0o777
+    assert 0 != book(*take, "--sign", "open.sig", "--chain-id", 31337, "--json").status
+    words = ("--rpc", fresh_anvil, "--signature", "open.sig", "--json")
+    assert book("snapshot", "publish", *DEADLINE, *words).document["transaction"]
+
+
 def test_signed_elsewhere_and_sent_by_an_offline_key(book, fresh_anvil: str) -> None:
     """The digest that `take` tells is signed elsewhere, the transactions by a key offline."""
     payer = hex_data(create_keystore("payer.json", "payer.password"))
@@ -84,9 +99,8 @@ def test_signed_elsewhere_and_sent_by_an_offline_key(book, fresh_anvil: str) -> 
     with Rpc(fresh_anvil) as rpc:
         rpc.call("anvil_setBalance", [payer, hex(10**20)])
     book("seal", "--sign")
-    digest = book("snapshot", "take", "snap", *DEADLINE, "--unsigned", "--json").document["digest"]
-    made = json.loads(Path("snap/snapshot.json").read_text())
-    assert None is made["signature"]
+    taken = book("snapshot", "take", "snap", *DEADLINE, "--chain-id", 31337, "--json")
+    digest = taken.document["digest"]
     operator = KeystoreSigner(
         "token_ledger.db.operator.json", password=password_from("token_ledger.db.operator.password")
     )

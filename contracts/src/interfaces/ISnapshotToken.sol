@@ -9,7 +9,7 @@ import {IOnchainToken} from "./IOnchainToken.sol";
 /// @dev Balances are an OpenZeppelin `standard-v1` tree over (address account, uint256 amount),
 /// each account once; a leaf is keccak256(keccak256(abi.encode(account, amount))).
 interface ISnapshotToken is IOnchainToken {
-    /// @notice What a sealer signs, an EIP-712 struct under the token's ledger domain.
+    /// @notice What a sealer signs, for one contract on one chain: `snapshotDigest`.
     /// @param batchDigest the batch after whose last entry the balances were taken
     /// @param balancesRoot the root of the tree of balances
     /// @param totalSupply the batch's, which is the sum of the balances
@@ -65,7 +65,8 @@ interface ISnapshotToken is IOnchainToken {
     /// @notice The snapshot that was opened; zeros before.
     function snapshot() external view returns (Snapshot memory);
 
-    /// @notice What a sealer signs: the EIP-712 digest of a snapshot under the ledger domain.
+    /// @notice What a sealer signs: the EIP-712 digest of a snapshot, this chain's id and this
+    /// contract's address, under the ledger domain. It opens no other contract, on no other chain.
     function snapshotDigest(Snapshot calldata snapshot_) external view returns (bytes32);
 
     /// @notice Whether `account` has claimed.

@@ -92,6 +92,13 @@ def _asked(keystore: Path) -> Callable[[], str]:
     return ask
 
 
+def write_signature(path: Path, signature: bytes) -> None:
+    """Write a signature as 0x-hex to a new file that its owner alone reads. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"0x{signature.hex()}\n")
+
+
 def read_signature(path: Path) -> bytes:
     """Return the signature that a file holds as 0x-hex. Raises FileFormatError."""
     with path.open(encoding="ascii", errors="replace") as file:

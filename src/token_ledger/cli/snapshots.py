@@ -24,6 +24,7 @@ from token_ledger.cli.keys import (
     open_gas_payer,
     open_sealer,
     read_signature,
+    write_signature,
 )
 from token_ledger.cli.outcome import FINDINGS, GOOD
 from token_ledger.cli.progress import ProgressReport
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _EPILOG = f"Gas is paid by the key in {GAS_KEY}, or by the node's own first account (Anvil)."
 _PROOF_BYTES_MAX = 1 << 20
+_SIGNED = "whoever has the signature can open these claims, even after more was posted"
 
 contract_option = click.option(
     "--contract", type=ADDRESS, metavar="0x…", required=True, help="The snapshot token."
@@ -66,7 +68,18 @@ def snapshot() -> None:
 @click.option(
     "--deadline", type=int, metavar="SECONDS", required=True, help="Last second to claim."
 )
-@click.option("--unsigned", is_flag=True, help="For a wallet or a Safe to sign its digest.")
+@click.option(
+    "--chain-id",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The chain of the digest, where the books know none yet.",
+)
+@click.option(
+    "--sign",
+    type=FILE,
+    metavar="FILE",
+    help="Write the sealer's signature too: keep it secret.",
+)
 @keystore_options
 @pass_app
 def take(
@@ -75,23 +88,31 @@ def take(
     *,
     directory: Path,
     deadline: int,
-    unsigned: bool,
+    chain_id: int | None,
+    sign: Path | None,
     keystore: Path | None,
     password_file: Path | None,
 ) -> None:
-    """Write the signed balances at the last sealed batch, and one proof a holder.
+    """Write the balances at the last sealed batch, and one proof a holder.
 
-    DIR/snapshot.json and DIR/proofs/0x….json; nothing is sent. The proofs are what holders need.
+    DIR/snapshot.json and DIR/proofs/0x….json; nothing is sent, or signed: that is `publish`'s. The
+    proofs are what holders need. The digest, of one chain, is for `publish --signature`: whoever
+    has a signature of it can open these claims, even after more was posted. Let it be made last.
     """
+    from token_ledger.snapshot import digest_to_sign, write_files
     from token_ledger.snapshot import take as run_take
-    from token_ledger.snapshot import write_files
 
-    sealer = None if unsigned else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger:
-        made = run_take(ledger, deadline=deadline, sealer=sealer)
+        made = run_take(ledger, deadline=deadline)
+        digest, known = None, ledger.token.canonical_chain_id is not None
+        if sign or chain_id or known:
+            digest = digest_to_sign(ledger, made, chain_id)
+    if sign is not None and digest is not None:
+        signature = open_sealer(app, keystore, password_file).sign_digest(digest)
+        write_signature(sign, signature)
     holders = write_files(made, directory)
-    digest = to_hex(made.signed_digest)
-    document = {**made.to_json(), "digest": digest, "directory": str(directory)}
+    shown = None if digest is None else to_hex(digest)
+    document = {**made.to_json(), "digest": shown, "directory": str(directory)}
     app.answer(
         document,
         lambda screen: screen.pairs(
@@ -99,8 +120,9 @@ def take(
                 ("batch", made.header.number),
                 ("holders", holders),
                 ("root", to_hex(made.root)),
-                ("digest", digest),
+                ("digest", shown or "of a chain: name it with --chain-id"),
                 ("written", directory),
+                ("beware", None if sign is None else f"{_SIGNED}: {sign}"),
             ]
         ),
     )
@@ -143,17 +165,20 @@ def publish(
     url = need_rpc(rpc_url)
     sealer = None if signature is not None else open_sealer(app, keystore, password_file)
     with app.open_ledger() as ledger:
-        made = run_take(ledger, deadline=deadline, sealer=sealer, over=True)
+        made = run_take(ledger, deadline=deadline, over=True)
         if signature is not None:
             made = replace(made, signature=read_signature(signature))
         if not to_file.wanted:
             place = record_place(app, ledger, url, record, contract="SnapshotToken")
-            done = run_publish(ledger, url, made, gas_signer=open_gas_payer(), **to_file.terms)
+            payer = open_gas_payer()
+            done = run_publish(ledger, url, made, sealer=sealer, gas_signer=payer, **to_file.terms)
             write_record_at(ledger, url, place, contract="SnapshotToken")
     if to_file.wanted:
         from token_ledger.outgoing import compose_publish
 
-        return to_file.write_from(app, url, lambda ledger: compose_publish(ledger, url, made))
+        return to_file.write_from(
+            app, url, lambda ledger: compose_publish(ledger, url, made, sealer=sealer)
+        )
     return _tell(app, done, "opened", "already: nothing was sent")
 
 

@@ -2,7 +2,8 @@
 
     leaf     keccak256(keccak256(abi.encode(address account, uint256 amount)))   (`standard-v1`)
     digest   EIP-712 digest of Snapshot(bytes32 batchDigest, bytes32 balancesRoot,
-             uint256 totalSupply, uint64 deadline) under the token's ledger domain
+             uint256 totalSupply, uint64 deadline, uint256 chainId, address token) under the
+             token's ledger domain: for one contract on one chain
 
 Accounts with no balance are left out; each account is one leaf; the sum is the batch's supply.
 `contracts/src/SnapshotToken.sol` computes the same.
@@ -24,7 +25,8 @@ from token_ledger.errors import DatabaseError
 SNAPSHOT_FORMAT = "token-ledger-snapshot-v1"
 BALANCE_PROOF_FORMAT = "token-ledger-balance-proof-v1"
 SNAPSHOT_TYPE_HASH = keccak(
-    b"Snapshot(bytes32 batchDigest,bytes32 balancesRoot,uint256 totalSupply,uint64 deadline)"
+    b"Snapshot(bytes32 batchDigest,bytes32 balancesRoot,uint256 totalSupply,uint64 deadline,"
+    b"uint256 chainId,address token)"
 )
 DEADLINE_MAX = 2**53 - 1
 
@@ -39,7 +41,11 @@ def balance_leaf(account: bytes, amount: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Balances after the last entry of a batch. `deadline`: the last second for claims."""
+    """Balances after the last entry of a batch. `deadline`: the last second for claims.
+
+    `signature`: of `digest_for` one contract on one chain, made elsewhere; in no file, since
+    whoever has it may open the claims.
+    """
 
     token_uid: bytes
     header: Header
@@ -54,15 +60,16 @@ class Snapshot:
         """The root of the tree of balances."""
         return self.tree.root
 
-    @property
-    def signed_digest(self) -> bytes:
-        """What the sealer signs, 32 bytes."""
+    def digest_for(self, chain_id: int, contract: bytes) -> bytes:
+        """Return what the sealer signs, 32 bytes: it opens that contract on that chain alone."""
         struct = keccak(
             SNAPSHOT_TYPE_HASH
             + self.digest
             + self.root
             + word(self.header.total_supply)
             + word(self.deadline)
+            + word(chain_id)
+            + address_word(contract)
         )
         return typed_digest(domain_separator(self.token_uid), struct)
 
@@ -81,7 +88,6 @@ class Snapshot:
             "totalSupply": str(self.header.total_supply),
             "deadline": self.deadline,
             "accounts": len(self.holdings),
-            "signature": None if self.signature is None else to_hex(self.signature),
         }
 
     def proof_to_json(self, account: bytes, amount: int) -> dict[str, Any]:
