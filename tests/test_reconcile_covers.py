@@ -57,9 +57,11 @@ def test_a_deeper_reorganisation_is_another_one(ledger: Ledger, fresh_anvil: str
         acknowledge(ledger, first)
         assert 0 == reconcile(ledger, fresh_anvil).findings_total
         ingest(ledger, fresh_anvil)
+        before = rpc.call("evm_snapshot", [])
         rpc.call("anvil_mine", ["0x3"])
         ingest(ledger, fresh_anvil)
-        rpc.call("anvil_reorg", [2, []])
+        rpc.call("evm_revert", [before])
+        rpc.call("anvil_mine", ["0x4", "0x7"])  # other times, so other hashes
         second = reconcile(ledger, fresh_anvil)
     gone = [f for f in second.findings if f.details["tx"] is None]
     assert [kinds.ORPHANED] == [finding.kind for finding in gone]
